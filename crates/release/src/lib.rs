@@ -1,1 +1,20 @@
-//! stub
+//! Versions, candidates, release sets, and the rules by which a candidate becomes stable.
+//!
+//! Pure: no network, no clock, no environment; `now` is an argument. What is decided here can be
+//! read, tested and argued about without a registry.
+
+mod commit;
+mod evidence;
+mod numbering;
+mod order;
+mod set;
+mod tags;
+mod version;
+
+pub use commit::{CommitId, ParseCommitError};
+pub use evidence::{EvidenceRules, MAX_BUNDLES, Rejection, TestRun, Verdict, judge};
+pub use numbering::{NumberingError, Taken, derived_version, next_base, stables};
+pub use order::{Standing, standing};
+pub use set::{Member, ReleaseSet, SET_ARTIFACT_TYPE, SetError};
+pub use tags::{TagKind, VersionTags, reserved};
+pub use version::{Bump, Candidate, ParseVersionError, Version};
