@@ -1,0 +1,97 @@
+//! Writes result files: whole or not at all.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// A file that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}", path.display())]
+pub(crate) struct WriteError {
+    path: PathBuf,
+    #[source]
+    source: std::io::Error,
+}
+
+/// Where a file goes, and how much it matters.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Set by the user: then not being able to write it is an error, else a warning.
+    pub(crate) set: bool,
+}
+
+impl Target {
+    /// Makes the folder, takes an earlier result away and tries whether a file can be made, before the run
+    /// does anything that it could not report.
+    ///
+    /// The earlier result goes because a run that is killed writes none, and what lies there then would
+    /// be read as its own.
+    pub(crate) fn prepare(&self) -> Result<(), WriteError> {
+        temporary(&self.path)?;
+        match std::fs::remove_file(&self.path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(WriteError { path: self.path.clone(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes `text` to a temporary file beside `path` and renames it, so that a reader sees the old file or
+/// the new one and a link at `path` is replaced, not followed.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), WriteError> {
+    let failed = |source| WriteError { path: path.to_owned(), source };
+    let mut file = temporary(path)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    // Readable to the steps that follow, which may run as another user.
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(readable).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+fn temporary(path: &Path) -> Result<tempfile::NamedTempFile, WriteError> {
+    let failed = |source| WriteError { path: path.to_owned(), source };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    if path.is_dir() {
+        return Err(failed(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+    }
+    tempfile::Builder::new().prefix(".granary-").tempfile_in(folder).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_replaced_and_not_followed_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::write(&elsewhere, "mine").unwrap();
+        let path = folder.path().join("new/result.json");
+        std::fs::create_dir(folder.path().join("new")).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        write(&path, "{}\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "mine");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}\n");
+        assert_eq!(std::fs::read_dir(folder.path().join("new")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_earlier_result_does_not_survive_the_start_of_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result.json");
+        std::fs::write(&path, "old").unwrap();
+        Target { path: path.clone(), set: false }.prepare().unwrap();
+        assert!(!path.exists());
+        let inside_a_file = folder.path().join("result.json/x.json");
+        std::fs::write(&path, "a file").unwrap();
+        let error = Target { path: inside_a_file.clone(), set: true }.prepare().unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot write {}", inside_a_file.display()));
+    }
+}
