@@ -1,5 +1,37 @@
-//! OCI registry client.
+//! A client for OCI registries: tags, manifests byte for byte, blobs, referrers.
+//!
+//! Knows nothing of plugins. It refuses to take a failed listing for an empty one, to send credentials
+//! to anybody but the registry and its token server, to serialise a manifest again, and to complete an
+//! upload whose content is not what its digest says. Everything is bounded by one deadline.
+//!
+//! Spec: <https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md>.
 
+mod auth;
 mod blob_source;
+mod blobs;
+mod challenge;
+mod client;
+mod copy;
+mod credentials;
+mod error;
+mod limit;
+mod link;
+mod manifests;
+mod referrers;
+mod request;
+mod said;
+mod scope;
+mod tags;
+mod transfer;
+mod upload;
 
-pub use blob_source::BlobSource;
+pub use auth::AuthError;
+pub use blob_source::{BlobSource, Progress, SourceError};
+pub use client::{Registry, RegistryOptions};
+pub use copy::CopyOptions;
+pub use credentials::{AuthFileEnvironment, CredentialError, Credentials};
+pub use error::{Class, Operation, ProtocolProblem, RegistryError};
+pub use manifests::PutOutcome;
+pub use said::Said;
+pub use transfer::{Content, PlanError, TransferError, TransferOptions, TransferProgress, TransferReport};
+pub use upload::{BlobOutcome, PushOptions};

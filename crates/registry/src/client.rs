@@ -1,0 +1,233 @@
+//! One registry: who it is, what has been learnt about it, what bounds hold for it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use granary_net::{Attempts, DEFAULT_ATTEMPTS, Deadline, Http, RetryPolicy};
+use granary_oci::{RegistryHost, Repository};
+use granary_redact::Redactor;
+use jiff::Timestamp;
+use url::Url;
+
+use crate::auth::Authenticator;
+use crate::credentials::Credentials;
+use crate::error::Operation;
+use crate::limit::Limit;
+
+/// Requests in flight to one registry, unless told otherwise; with 30 ms per request that is 500
+/// requests per second, and registries in small clusters begin to queue there.
+const DEFAULT_CONCURRENCY: usize = 16;
+
+/// Big blobs that are uploaded at once: each holds about a megabyte, and more of them do not make
+/// the line faster.
+const STREAMS_AT_ONCE: usize = 4;
+
+/// How to treat a registry.
+#[derive(Clone, Debug)]
+pub struct RegistryOptions {
+    /// Who we are.
+    pub credentials: Credentials,
+    /// Plain HTTP instead of https. A registry on this machine is tried with plain HTTP anyway.
+    pub plain_http: bool,
+    /// Tries per request, the first one included.
+    pub attempts: u32,
+    /// The end of everything, retries and uploads included.
+    pub deadline: Deadline,
+    /// Requests in flight at most.
+    pub concurrency: usize,
+    /// Knows the secrets that must not be shown should the registry repeat them.
+    pub redactor: Redactor,
+}
+
+impl RegistryOptions {
+    /// Anonymous, https, the usual patience.
+    pub fn new(deadline: Deadline) -> Self {
+        RegistryOptions {
+            credentials: Credentials::anonymous(),
+            plain_http: false,
+            attempts: DEFAULT_ATTEMPTS,
+            deadline,
+            concurrency: DEFAULT_CONCURRENCY,
+            redactor: Redactor::new(),
+        }
+    }
+}
+
+/// A client for one registry. Cheap to clone; clones share connections, tokens and what was learnt
+/// about the registry.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) host: RegistryHost,
+    pub(crate) http: Http,
+    pub(crate) auth: Authenticator,
+    pub(crate) limit: Limit,
+    pub(crate) policy: RetryPolicy,
+    pub(crate) deadline: Deadline,
+    pub(crate) plain_http: bool,
+    /// Whether https is spoken. Fixed, but for a registry on this machine (see [`Registry::new`]).
+    pub(crate) secure: AtomicBool,
+    /// Whether anything has been understood over the present scheme.
+    pub(crate) scheme_proven: AtomicBool,
+    /// Held by the first request, so that its 401 is learnt from once and not sixteen times.
+    pub(crate) first: tokio::sync::Mutex<()>,
+    /// Repositories that are written to, and where their blobs are mounted from: one token for all.
+    pub(crate) writing: Mutex<HashMap<Repository, Vec<Repository>>>,
+    pub(crate) server_time: Mutex<Option<Timestamp>>,
+    pub(crate) learnt: Learnt,
+    /// Uploads that stream at once.
+    pub(crate) streams: tokio::sync::Semaphore,
+    /// Read-modify-write of fallback indexes within this process goes one at a time.
+    pub(crate) fallback: tokio::sync::Mutex<()>,
+}
+
+/// What the registry turned out to be able to do.
+#[derive(Default)]
+pub(crate) struct Learnt {
+    pub(crate) referrers_api: Fact,
+    pub(crate) oci_tag: Fact,
+    /// Index into the ways of uploading; grows when one is refused.
+    pub(crate) upload_method: AtomicU8,
+}
+
+/// Yes, no, or not known yet.
+#[derive(Default)]
+pub(crate) struct Fact(AtomicU8);
+
+impl Fact {
+    pub(crate) fn get(&self) -> Option<bool> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            known => Some(known == 2),
+        }
+    }
+
+    pub(crate) fn set(&self, value: bool) {
+        self.0.store(if value { 2 } else { 1 }, Ordering::Relaxed);
+    }
+}
+
+impl Registry {
+    /// A client for the registry at `host`. Nothing is sent yet.
+    ///
+    /// # Design
+    /// https, unless `plain_http` is set. A registry on this machine is first spoken to in plain HTTP,
+    /// as every registry tool does; if it does not understand that, https is tried once, and stays if
+    /// it works. Nobody has to set anything for a local registry of either kind, and nothing leaves
+    /// the machine by that. Off this machine there is no such guessing.
+    pub fn new(host: RegistryHost, http: Http, options: RegistryOptions) -> Self {
+        let secure = !options.plain_http && !host.is_loopback();
+        let auth = Authenticator::new(host.clone(), http.clone(), options.credentials, options.redactor);
+        Registry(Arc::new(Inner {
+            http,
+            auth,
+            limit: Limit::new(options.concurrency),
+            policy: RetryPolicy::with_attempts(options.attempts.max(1)),
+            deadline: options.deadline,
+            plain_http: options.plain_http,
+            secure: AtomicBool::new(secure),
+            scheme_proven: AtomicBool::new(secure || !host.is_loopback()),
+            host,
+            first: tokio::sync::Mutex::default(),
+            writing: Mutex::default(),
+            server_time: Mutex::default(),
+            learnt: Learnt::default(),
+            streams: tokio::sync::Semaphore::new(STREAMS_AT_ONCE),
+            fallback: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// The registry's host.
+    pub fn host(&self) -> &RegistryHost {
+        &self.0.host
+    }
+
+    /// Whether both are clients of the same registry, so that blobs can be mounted.
+    pub fn is_same_as(&self, other: &Registry) -> bool {
+        self.0.host == other.0.host
+    }
+
+    /// The registry's own clock as of its last answer (`Date`): what is compared by several machines
+    /// has to come from one.
+    pub fn server_time(&self) -> Option<Timestamp> {
+        *self.0.server_time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says beforehand that a repository will be written to, with blobs mounted from `sources`: the
+    /// first token is then good for everything. Pushing says it by itself, but a listing that comes
+    /// before would have got a token that can only read.
+    pub fn announce_writes(&self, repository: &Repository, sources: &[Repository]) {
+        let mut writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = writing.entry(repository.clone()).or_default();
+        for source in sources {
+            if source != repository && !known.contains(source) {
+                known.push(source.clone());
+            }
+        }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    pub(crate) fn learnt(&self) -> &Learnt {
+        &self.0.learnt
+    }
+
+    pub(crate) fn attempts(&self) -> Attempts {
+        Attempts::new(self.0.policy, self.0.deadline)
+    }
+
+    pub(crate) async fn fallback_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.fallback.lock().await
+    }
+
+    /// Waits until one more big blob may be sent.
+    pub(crate) async fn stream_turn(&self) -> tokio::sync::SemaphorePermit<'_> {
+        self.0.streams.acquire().await.expect("invariant: the semaphore is never closed")
+    }
+
+    /// Describes an operation for errors.
+    pub(crate) fn operation(
+        &self,
+        doing: &'static str,
+        repository: &Repository,
+        target: impl Into<String>,
+        writes: bool,
+    ) -> Operation {
+        Operation {
+            doing,
+            host: self.0.host.clone(),
+            repository: repository.clone(),
+            target: target.into(),
+            writes,
+        }
+    }
+
+    /// The registry's root URL as it is spoken to now.
+    pub(crate) fn base(&self) -> Url {
+        let scheme = if self.0.secure.load(Ordering::Relaxed) { "https" } else { "http" };
+        Url::parse(&format!("{scheme}://{}/", self.0.host)).expect("invariant: a RegistryHost forms a URL")
+    }
+
+    /// An address that the registry gave us, as it should have been: behind a TLS proxy of which it does
+    /// not know, a registry names itself with `http` and often without the port.
+    pub(crate) fn own_address(&self, mut url: Url) -> Url {
+        let base = self.base();
+        let itself = url.host() == base.host() && (url.port().is_none() || url.port() == base.port());
+        if itself && base.scheme() == "https" && url.scheme() == "http" {
+            // Neither can fail for URLs with a host.
+            let _ = url.set_scheme("https");
+            let _ = url.set_port(base.port());
+        }
+        url
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Registry({})", self.0.host)
+    }
+}

@@ -1,0 +1,11 @@
+//! The client against a scripted registry: what goes over the wire, and what becomes of misfortune.
+
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
+
+mod auth;
+mod blobs;
+mod manifests;
+mod referrers;
+mod support;
+mod tags;
+mod transfer;

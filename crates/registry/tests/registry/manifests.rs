@@ -1,0 +1,157 @@
+//! Bytes in, the same bytes out.
+
+use granary_oci::{Digest, RawManifest, TagOrDigest, media_type};
+use granary_registry::{Class, PutOutcome, Registry, RegistryOptions};
+use granary_testkit::image::{Image, ImageBuilder};
+use granary_testkit::registry::{Action, Fault, Options, Registry as Server};
+
+use crate::support::{anonymous, app, by_tag, chain, http, log, options, raw, tag};
+
+fn image() -> Image {
+    ImageBuilder::new("linux/amd64").file("a", b"content").build()
+}
+
+#[tokio::test]
+async fn two_tags_cost_two_requests_where_the_registry_can_and_three_elsewhere() {
+    for (options, expected) in
+        [(Options::default(), 2), (Options { oci_tag: false, ..Options::default() }, 3)]
+    {
+        let supported = options.oci_tag;
+        let server = Server::start(options);
+        let image = image();
+        server.put_image("acme/app", &["1.0.0"], &image);
+        let registry = anonymous(&server);
+        if !supported {
+            // What old registries send with every answer: nobody tries for tags by query there.
+            let headers = vec![
+                ("Docker-Distribution-Api-Version".to_owned(), "registry/2.0".to_owned()),
+                ("Docker-Content-Digest".to_owned(), image.digest().to_owned()),
+            ];
+            let body = String::from_utf8(image.bytes().to_vec()).unwrap();
+            server.fault(Fault::on("GET", "/manifests/", Action::Status { code: 200, headers, body }));
+        }
+        let manifest = registry.manifest(&app(), &by_tag("1.0.0")).await.unwrap().unwrap();
+        registry.put_tags(&app(), &manifest, &[tag("a"), tag("b")]).await.unwrap();
+        assert_eq!(server.tags("acme/app")["a"], image.digest());
+        assert_eq!(server.tags("acme/app")["b"], image.digest());
+        assert_eq!(server.requests().len(), expected, "{:#?}", log(&server));
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_ignores_the_query_is_asked_once_only() {
+    let server = Server::start(Options { oci_tag: false, ..Options::default() });
+    server.put_image("acme/app", &[], &image());
+    let registry = anonymous(&server);
+    registry.put_tags(&app(), &raw(&image()), &[tag("a"), tag("b")]).await.unwrap();
+    registry.put_tags(&app(), &raw(&image()), &[tag("c"), tag("d")]).await.unwrap();
+    assert_eq!(server.tags("acme/app").len(), 4);
+    assert_eq!(server.requests().len(), 5);
+}
+
+#[tokio::test]
+async fn bytes_survive() {
+    let server = Server::start(Options::default());
+    let image = image();
+    server.put_image("acme/app", &["1.0.0"], &image);
+    // An odd one: no media type inside, spaces, an unknown field.
+    let odd = "{ \"schemaVersion\": 2,\n \"x\": 1, \"manifests\": [] }";
+    let odd = RawManifest::new(odd.as_bytes().to_vec(), media_type::OCI_INDEX).unwrap();
+    let registry = anonymous(&server);
+    registry.put_manifest(&app(), &by_tag("odd"), &odd).await.unwrap();
+    let (kind, stored) = server.manifest("acme/app", "odd").unwrap();
+    assert_eq!((kind.as_str(), &stored[..]), (media_type::OCI_INDEX, odd.bytes()));
+    let read = registry.manifest(&app(), &by_tag("odd")).await.unwrap().unwrap();
+    assert_eq!(read, odd);
+    let head = registry.head_manifest(&app(), &by_tag("1.0.0")).await.unwrap().unwrap();
+    assert_eq!(head, raw(&image).descriptor());
+}
+
+#[tokio::test]
+async fn absence_is_only_what_the_registry_calls_so() {
+    let server = Server::start(Options::default());
+    let registry = anonymous(&server);
+    assert_eq!(registry.manifest(&app(), &by_tag("1.0.0")).await.unwrap(), None);
+    assert_eq!(registry.head_manifest(&app(), &by_tag("1.0.0")).await.unwrap(), None);
+    let page =
+        Action::Status { code: 404, headers: Vec::new(), body: "<html>no such site</html>".to_owned() };
+    server.fault(Fault::on("GET", "/manifests/", page));
+    let error = registry.manifest(&app(), &by_tag("1.0.0")).await.unwrap_err();
+    assert_eq!(error.class(), Class::NotFound);
+}
+
+#[tokio::test]
+async fn lies_about_digests_are_named() {
+    let server = Server::start(Options::default());
+    let image = image();
+    server.put_image("acme/app", &["1.0.0"], &image);
+    let registry = anonymous(&server);
+    let other = Digest::of(b"other").to_string();
+    let by_digest = TagOrDigest::Digest(image.digest().parse().unwrap());
+    let table = [
+        (Action::LieDigest(other.clone()), by_tag("1.0.0"), "the registry calls it sha256:"),
+        (Action::LieDigest("nonsense".to_owned()), by_tag("1.0.0"), "the registry calls it nonsense"),
+        (Action::Corrupt, by_digest.clone(), "asked for sha256:"),
+        (Action::Corrupt, by_tag("1.0.0"), "the registry calls it sha256:"),
+        (Action::Truncate(20), by_digest, "asked for sha256:"),
+    ];
+    for (action, target, expected) in table {
+        server.fault(Fault::on("GET", "/manifests/", action.clone()));
+        let error = registry.manifest(&app(), &target).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{action:?}: {}", chain(&error));
+        assert_eq!(error.class(), Class::Protocol);
+    }
+    server.fault(Fault::on("PUT", "/manifests/", Action::LieDigest(other)));
+    let error = registry.put_manifest(&app(), &by_tag("2.0.0"), &raw(&image)).await.unwrap_err();
+    assert!(error.to_string().contains("the registry calls it sha256:"), "{error}");
+}
+
+#[tokio::test]
+async fn a_head_without_a_digest_is_followed_by_a_get() {
+    let server = Server::start(Options { content_digest: false, ..Options::default() });
+    let image = image();
+    server.put_image("acme/app", &["1.0.0"], &image);
+    let head = anonymous(&server).head_manifest(&app(), &by_tag("1.0.0")).await.unwrap().unwrap();
+    assert_eq!(head.digest.as_str(), image.digest());
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_a_put_is_no_harm() {
+    for immutable_tags in [None, Some(409)] {
+        let server = Server::start(Options { immutable_tags, created_location: false, ..Options::default() });
+        let image = image();
+        server.put_image("acme/app", &[], &image);
+        server.fault(Fault::on("PUT", "/manifests/1.0.0", Action::ResetAfter));
+        let outcome = anonymous(&server).put_manifest(&app(), &by_tag("1.0.0"), &raw(&image)).await.unwrap();
+        assert_eq!(outcome, PutOutcome::default());
+        assert_eq!(server.history("acme/app", "1.0.0"), [image.digest()]);
+    }
+}
+
+#[tokio::test]
+async fn an_immutable_tag_is_fine_if_it_is_ours_and_refused_if_not() {
+    for status in [400, 403, 405, 409, 412] {
+        let server = Server::start(Options { immutable_tags: Some(status), ..Options::default() });
+        let (ours, other) = (image(), ImageBuilder::new("linux/arm64").build());
+        server.put_image("acme/app", &["1.0.0"], &ours);
+        server.put_image("acme/app", &["2.0.0"], &other);
+        // Refuses even what changes nothing, as Artifactory does.
+        server.fault(Fault::on("PUT", "/manifests/1.0.0", Action::status(status)));
+        let registry = anonymous(&server);
+        registry.put_manifest(&app(), &by_tag("1.0.0"), &raw(&ours)).await.unwrap();
+        let error = registry.put_manifest(&app(), &by_tag("2.0.0"), &raw(&ours)).await.unwrap_err();
+        assert_eq!(error.class(), Class::Refused, "{status}: {error}");
+        assert_eq!(server.tags("acme/app")["2.0.0"], other.digest());
+    }
+}
+
+#[tokio::test]
+async fn the_registrys_clock_is_known() {
+    let server = Server::start(Options::default());
+    let registry = Registry::new(server.host().parse().unwrap(), http(), RegistryOptions { ..options() });
+    assert_eq!(registry.server_time(), None);
+    registry.tags(&app()).await.unwrap();
+    let there = registry.server_time().unwrap();
+    assert!(jiff::Timestamp::now().duration_since(there).abs().as_secs() < 5);
+}

@@ -1,0 +1,137 @@
+//! What was attached is found, and stays found.
+
+use granary_oci::{ArtifactManifest, Descriptor, EMPTY_JSON, FallbackIndex, RawManifest};
+use granary_registry::Class;
+use granary_testkit::image::ImageBuilder;
+use granary_testkit::registry::{Action, Fault, LinkStyle, Options, Referrers, Registry as Server};
+
+use crate::support::{anonymous, app, by_tag, chain, raw};
+
+const TYPE: &str = "application/vnd.example.evidence";
+
+fn subject(server: &Server) -> Descriptor {
+    let image = ImageBuilder::new("linux/amd64").build();
+    server.put_image("acme/app", &["1.0.0"], &image);
+    server.put_blob("acme/app", EMPTY_JSON);
+    raw(&image).descriptor()
+}
+
+fn evidence(subject: &Descriptor, number: usize) -> RawManifest {
+    ArtifactManifest::new(TYPE).with_subject(subject).with_annotation("number", number.to_string()).build()
+}
+
+#[tokio::test]
+async fn through_the_api() {
+    for referrers in [Referrers::On, Referrers::Unfiltered] {
+        for link_style in [LinkStyle::Path, LinkStyle::Absolute] {
+            let server = Server::start(Options {
+                referrers,
+                referrers_page: Some(2),
+                link_style,
+                ..Options::default()
+            });
+            let (subject, registry) = (subject(&server), anonymous(&server));
+            for number in 0..5 {
+                registry.attach(&app(), &subject, &evidence(&subject, number)).await.unwrap();
+            }
+            let other = ArtifactManifest::new("application/other").with_subject(&subject).build();
+            registry.attach(&app(), &subject, &other).await.unwrap();
+            assert_eq!(server.requests().len(), 6, "one request each, the registry keeps the list");
+            assert_eq!(registry.referrers(&app(), &subject.digest, Some(TYPE)).await.unwrap().len(), 5);
+            assert_eq!(registry.referrers(&app(), &subject.digest, None).await.unwrap().len(), 6);
+            assert_eq!(server.tags("acme/app").len(), 1, "no fallback tag");
+        }
+    }
+}
+
+#[tokio::test]
+async fn through_the_fallback_tag() {
+    let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
+    let (subject, registry) = (subject(&server), anonymous(&server));
+    assert_eq!(registry.referrers(&app(), &subject.digest, None).await.unwrap(), []);
+    assert_eq!(registry.referrers(&app(), &subject.digest, None).await.unwrap(), []);
+    assert_eq!(server.count(|r| r.path.contains("/referrers/")), 1, "a missing API is asked for once");
+    for number in 0..3 {
+        registry.attach(&app(), &subject, &evidence(&subject, number)).await.unwrap();
+    }
+    let found = registry.referrers(&app(), &subject.digest, Some(TYPE)).await.unwrap();
+    let numbers: Vec<String> =
+        found.iter().map(|entry| entry.annotations.as_ref().unwrap()["number"].clone()).collect();
+    assert_eq!(numbers, ["0", "1", "2"]);
+    let (_, index) = server.manifest("acme/app", FallbackIndex::tag(&subject.digest).as_str()).unwrap();
+    assert!(String::from_utf8_lossy(&index).contains(r#""artifactType":"application/vnd.example.evidence""#));
+    server.clear_log();
+    registry.attach(&app(), &subject, &evidence(&subject, 1)).await.unwrap();
+    assert_eq!(server.requests().len(), 2, "already there: the manifest and a look");
+}
+
+#[tokio::test]
+async fn eight_writers_at_once_lose_nothing() {
+    for round in 0..3 {
+        let server = Server::start(Options {
+            referrers: Referrers::Off,
+            latency: std::time::Duration::from_millis(3),
+            ..Options::default()
+        });
+        let subject = subject(&server);
+        // Separate clients: nothing in this process keeps them apart.
+        let attachments = (0..8).map(|number| {
+            let (registry, subject) = (anonymous(&server), subject.clone());
+            async move { registry.attach(&app(), &subject, &evidence(&subject, number)).await }
+        });
+        futures_util::future::try_join_all(attachments).await.unwrap();
+        let found = anonymous(&server).referrers(&app(), &subject.digest, None).await.unwrap();
+        assert_eq!(found.len(), 8, "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_read_is_not_empty() {
+    for referrers in [Referrers::On, Referrers::Off] {
+        let server = Server::start(Options { referrers, ..Options::default() });
+        let subject = subject(&server);
+        for (code, class) in [(403, Class::Auth), (400, Class::Protocol), (405, Class::Protocol)] {
+            let part = if referrers == Referrers::On { "/referrers/" } else { "/manifests/sha256-" };
+            server.fault(Fault::on("GET", part, Action::status(code)));
+            let registry = anonymous(&server);
+            let error = registry.referrers(&app(), &subject.digest, None).await.unwrap_err();
+            assert_eq!(error.class(), class, "{code}: {error}");
+        }
+        assert_eq!(server.faults_left(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_look_at_the_index_writes_nothing() {
+    let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
+    let subject = subject(&server);
+    anonymous(&server).attach(&app(), &subject, &evidence(&subject, 0)).await.unwrap();
+    server.fault(Fault::on("GET", "/manifests/sha256-", Action::status(403)));
+    anonymous(&server).attach(&app(), &subject, &evidence(&subject, 1)).await.unwrap_err();
+    let found = anonymous(&server).referrers(&app(), &subject.digest, None).await.unwrap();
+    assert_eq!(found.len(), 1, "the first is still listed");
+}
+
+#[tokio::test]
+async fn a_registry_that_confuses_tag_and_digest_is_named() {
+    let server = Server::start(Options { referrers: Referrers::Off, dash_tags: true, ..Options::default() });
+    let subject = subject(&server);
+    let error = anonymous(&server).attach(&app(), &subject, &evidence(&subject, 0)).await.unwrap_err();
+    assert!(
+        chain(&error).contains("with the subject itself, so it cannot hold referrers"),
+        "{}",
+        chain(&error)
+    );
+}
+
+#[tokio::test]
+async fn what_refers_to_something_else_is_not_attached() {
+    let server = Server::start(Options::default());
+    let subject = subject(&server);
+    let stray = ArtifactManifest::new(TYPE).build();
+    let error = anonymous(&server).attach(&app(), &subject, &stray).await.unwrap_err();
+    assert_eq!(error.class(), Class::Local);
+    assert_eq!(server.requests().len(), 0);
+    let unused = by_tag("1.0.0");
+    assert!(anonymous(&server).head_manifest(&app(), &unused).await.unwrap().is_some());
+}
