@@ -15,6 +15,6 @@ pub use commit::{CommitId, ParseCommitError};
 pub use evidence::{EvidenceRules, MAX_BUNDLES, Rejection, TestRun, Verdict, judge};
 pub use numbering::{NumberingError, Taken, derived_version, next_base, stables};
 pub use order::{Standing, standing};
-pub use set::{Member, ReleaseSet, SET_ARTIFACT_TYPE, SetError};
+pub use set::{FoundSet, Member, ReleaseSet, SET_ARTIFACT_TYPE, SetError};
 pub use tags::{TagKind, VersionTags, reserved};
 pub use version::{Bump, Candidate, ParseVersionError, Version};

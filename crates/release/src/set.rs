@@ -74,6 +74,25 @@ pub struct ReleaseSet {
     pub replaces: Option<Digest>,
 }
 
+/// A release set that lies in a registry, with the digest that names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundSet {
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// What it says.
+    pub set: ReleaseSet,
+}
+
+impl FoundSet {
+    /// Reads what was found.
+    ///
+    /// # Errors
+    /// [`SetError`], where it is not a release set.
+    pub fn read(raw: &RawManifest) -> Result<Self, SetError> {
+        Ok(FoundSet { digest: raw.digest().clone(), set: ReleaseSet::from_manifest(raw)? })
+    }
+}
+
 /// Why a manifest is not a release set.
 #[derive(Debug, Error)]
 pub enum SetError {
