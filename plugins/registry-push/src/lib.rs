@@ -1,1 +1,143 @@
-//! stub
+//! registry-push: publishes a release candidate, one artifact or several under one version
+//! (DESIGN §7).
+//!
+//! `settings` (text to types) → `source` and `members` (bytes to digests) → `plan` (pure: which
+//! candidate) → `exec` (the order of writes) → `report`.
+
+pub mod exec;
+pub mod members;
+pub mod plan;
+pub mod report;
+pub mod settings;
+pub mod source;
+
+use granary_oci::Tag;
+use granary_plugin::{COMMON, Ci, Context, Example, Failure, Group, Kind, Outcome, Plugin, REGISTRY, Reader};
+use granary_release::CommitId;
+use granary_suite::{Records, connect, http, pipeline_commit};
+use jiff::Timestamp;
+
+use crate::exec::Push;
+use crate::members::Loader;
+use crate::plan::Task;
+use crate::settings::{Settings, extra_tag};
+use crate::source::Provenance;
+
+/// The plugin.
+pub struct RegistryPush;
+
+impl Plugin for RegistryPush {
+    type Settings = Settings;
+
+    const NAME: &'static str = "registry-push";
+    const ABOUT: &'static str = "Publishes images and other artifacts as a release candidate.";
+    const GROUPS: &'static [&'static Group] = &[&settings::OWN, &REGISTRY, &COMMON];
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            purpose: "publish an OCI layout",
+            command: "registry-push --registry registry.example.test --repo acme/app --source oci:build/app --commit 3f2a91c… --branch main --rc-number 7",
+        },
+        Example {
+            purpose: "publish three images that buildx has pushed, as one set",
+            command: "registry-push --registry registry.example.test --repo 'acme/{name}' --source 'image:registry.example.test/build/{name}:ci-7' --names api,web,worker --commit 3f2a91c… --branch main --rc-number 7",
+        },
+    ];
+
+    fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
+        settings::resolve(reader, ci)
+    }
+
+    async fn run(settings: Settings, context: &Context) -> Result<Outcome, Failure> {
+        if let Some(event) = context.ci.event.as_ref().filter(|event| event.is_pull_request()) {
+            return Err(Failure::new(
+                Kind::Refused,
+                format!("refusing to publish on event {}", event.name()),
+            )
+            .hint("anybody may open a pull request; use `when: event: [push, tag, manual]`")
+            .refusing("event", event.name(), "push, tag, release, manual, deployment or cron"));
+        }
+        if let Task::Skip(reason) = &settings.task {
+            context.output.info(format_args!("skipped: {reason}"));
+            return Ok(Outcome::Skipped);
+        }
+        let commit = commit(&settings, context)?;
+        context.record(|facts| facts.commit = Some(commit.to_string()));
+        let http = http(context)?;
+        let registry = connect(&settings.registry, context, &http, settings.concurrency)?;
+        let lead = &settings.sources[0].name;
+        let lead = settings.registry.repo.repository(lead).map_err(|error| {
+            Failure::new(Kind::Settings, "`repo` cannot be used with these names").caused_by(error)
+        })?;
+        // One token that reads and writes, instead of one for the reading and another for the writing.
+        registry.announce_writes(&lead, &[]);
+        let records = Records::new(registry.clone(), lead);
+        let scratch = tempfile::tempdir().map_err(|error| {
+            Failure::new(Kind::BadInput, "there is no folder for temporary files")
+                .caused_by(error)
+                .hint("mount one at /tmp, or set TMPDIR")
+        })?;
+        let provenance = provenance(context, &settings, &commit);
+        let loader = Loader { context, settings: &settings, registry: &registry, http: &http, provenance };
+        let extra_tags = extra_tags(&settings)?;
+        let push = Push {
+            context,
+            settings: &settings,
+            registry: &registry,
+            records: &records,
+            loader,
+            commit,
+            extra_tags,
+        };
+        push.run(scratch.path()).await
+    }
+}
+
+/// The commit that is published. A tag object's id is not one, and what is published under it would
+/// never be found again.
+fn commit(settings: &Settings, context: &Context) -> Result<CommitId, Failure> {
+    if let Some(commit) = &settings.commit {
+        return Ok(commit.clone());
+    }
+    match pipeline_commit(&context.ci, &context.workspace)? {
+        Some(commit) if commit.certain => Ok(commit.id),
+        Some(commit) => Err(Failure::new(
+            Kind::BadInput,
+            format!("cannot tell whether {} is a commit or an annotated tag", commit.id),
+        )
+        .hint("let the pipeline's clone step run: the tag object is then in the workspace")),
+        None => Err(Failure::new(Kind::Settings, "there is no CI_COMMIT_SHA")
+            .hint("Woodpecker sets it; by hand set `commit`, and do not set CI")),
+    }
+}
+
+/// `tags` and what `tags_file` has.
+fn extra_tags(settings: &Settings) -> Result<Vec<Tag>, Failure> {
+    let mut tags = settings.tags.clone();
+    let Some(file) = &settings.tags_file else { return Ok(tags) };
+    let unusable = || Failure::new(Kind::Settings, format!("`tags_file` {} cannot be used", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| unusable().caused_by(error))?;
+    for word in text.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty()) {
+        let tag = extra_tag(word).map_err(|reason| unusable().hint(reason))?;
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    Ok(tags)
+}
+
+/// What artifacts that are made here say of their origin. Part of their digest, so nothing in it may
+/// come from the clock: a rerun must give the same bytes.
+fn provenance(context: &Context, settings: &Settings, commit: &CommitId) -> Provenance {
+    let ci = &context.ci;
+    let name = ci.branch.as_deref().or(ci.tag.as_deref()).or(settings.branch.as_deref()).unwrap_or("HEAD");
+    let seconds = ["CI_COMMIT_TIMESTAMP", "SOURCE_DATE_EPOCH"]
+        .iter()
+        .find_map(|variable| context.env.get(variable)?.parse::<i64>().ok());
+    let created =
+        seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).unwrap_or(Timestamp::UNIX_EPOCH);
+    Provenance {
+        source_url: ci.clone_url.clone().unwrap_or_else(|| settings.registry.repo.to_string()),
+        revision: format!("{name}@sha1:{commit}"),
+        created: created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    }
+}

@@ -1,0 +1,267 @@
+//! A push, from bytes on disk to a candidate that can be seen.
+//!
+//! The order is DESIGN §7's: content, a look at every member's candidate tag, the set, then the tags,
+//! the lead's last. Killed before the set nothing can be seen; killed after it, the next run adopts it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use futures_util::future::try_join_all;
+use granary_oci::{Digest, Repository, Tag, TagOrDigest};
+use granary_plugin::{Context, Failure, Kind, Outcome};
+use granary_registry::Registry;
+use granary_release::{CommitId, FoundSet, Member, ReleaseSet, TagKind};
+use granary_suite::{Records, registry_failure};
+
+use crate::members::{Loaded, Loader};
+use crate::plan::{Conflict, Decision, Facts, Task, decide, needs_stables, tags};
+use crate::report;
+use crate::settings::Settings;
+
+/// A push under way.
+pub struct Push<'a> {
+    /// The run.
+    pub context: &'a Context,
+    /// What it was asked to do.
+    pub settings: &'a Settings,
+    /// The registry.
+    pub registry: &'a Registry,
+    /// The sets in the lead's repository.
+    pub records: &'a Records,
+    /// Where the bytes come from.
+    pub loader: Loader<'a>,
+    /// What was built.
+    pub commit: CommitId,
+    /// Further tags, from setting and file.
+    pub extra_tags: Vec<Tag>,
+}
+
+/// The tags that a member has to get.
+struct Writes<'a> {
+    member: &'a Member,
+    tags: Vec<Tag>,
+}
+
+impl Push<'_> {
+    /// Publishes.
+    ///
+    /// # Errors
+    /// With the exit code of DESIGN §6.
+    pub async fn run(&self, scratch: &Path) -> Result<Outcome, Failure> {
+        // A Git tag changes nothing about a commit that is published, so nothing need be read for it.
+        let published = self.records.of_commit(&self.commit).await?;
+        if let (Task::For(_), Some(found)) = (&self.settings.task, &published) {
+            self.context.output.info(format_args!(
+                "commit {} is published already, as {}",
+                self.commit, found.set.candidate
+            ));
+            report::record(self.context, &self.settings.registry, found);
+            return Ok(Outcome::Unchanged);
+        }
+        let loaded = self.loader.load(scratch).await?;
+        let decision = self.decide(&loaded, published).await?;
+        let (found, is_new) = match decision {
+            Decision::Leave(found) | Decision::Adopt(found) => (found, false),
+            Decision::Publish(set) => (found_set(set), true),
+        };
+        report::record(self.context, &self.settings.registry, &found);
+        let present = self.look(&found, is_new).await?;
+        let writes = self.writes(&found.set, &present);
+        if self.context.common.dry_run {
+            report::print_plan(self.context, &found, is_new, &writes_as_text(&writes));
+            return Ok(Outcome::Planned);
+        }
+        self.push_content(&loaded).await?;
+        let mut set_tags = Vec::new();
+        if is_new {
+            set_tags.push(TagKind::CommitSet(&self.commit).tag());
+        }
+        if present.candidate_set.is_none() {
+            set_tags.push(TagKind::CandidateSet(found.set.candidate).tag());
+        }
+        self.write_set(&found, &set_tags).await?;
+        let changed = self.write_tags(&loaded, writes).await? || !set_tags.is_empty();
+        report::record_tags(self.context, &found.set, &tags(&found.set, &self.extra_tags));
+        Ok(match changed {
+            true => Outcome::Done,
+            false => {
+                self.context.output.info(format_args!("{} is published already", found.set.candidate));
+                Outcome::Unchanged
+            }
+        })
+    }
+
+    async fn decide(&self, loaded: &[Loaded], published: Option<FoundSet>) -> Result<Decision, Failure> {
+        let members: Vec<Member> = loaded.iter().map(|loaded| loaded.member.clone()).collect();
+        let stables = match needs_stables(&self.settings.task, &members, published.as_ref()) {
+            true => self.stables().await?,
+            false => Vec::new(),
+        };
+        let ci = &self.context.ci;
+        let facts = Facts {
+            commit: self.commit.clone(),
+            branch: ci.branch.clone().or_else(|| self.settings.branch.clone()),
+            order: ci.order_number(),
+            pipeline_url: ci.pipeline_url.clone(),
+            now: self.context.now(),
+            members,
+            published,
+            stables,
+        };
+        decide(&self.settings.task, &self.settings.numbering, &facts).map_err(conflict)
+    }
+
+    /// Every stable version, from the whole list: a failed listing is not an empty registry.
+    async fn stables(&self) -> Result<Vec<granary_release::Version>, Failure> {
+        let place = match &self.settings.stable_repo {
+            Some(template) => {
+                let lead = &self.settings.sources[0].name;
+                template.repository(lead).map_err(|error| {
+                    Failure::new(Kind::Settings, "`stable_repo` cannot be used").caused_by(error)
+                })?
+            }
+            None => return Ok(self.records.tags().await?.stables),
+        };
+        Ok(Records::new(self.registry.clone(), place).tags().await?.stables)
+    }
+
+    /// Looks at what is there before anything is written: the candidate in every member's repository
+    /// (other bytes: 11), and for a set that is adopted all its other tags.
+    async fn look(&self, found: &FoundSet, is_new: bool) -> Result<Present, Failure> {
+        let candidate = TagKind::Candidate(found.set.candidate).tag();
+        let wanted = tags(&found.set, &self.extra_tags);
+        // The readers' tags of a new set are written whatever they named before: no need to look.
+        let looked_at = |tag: &&Tag| **tag == candidate || !is_new;
+        let mut places: Vec<(&Repository, &Tag)> = Vec::new();
+        for member in &found.set.members {
+            places.extend(wanted.iter().filter(looked_at).map(|tag| (&member.repository, tag)));
+        }
+        let candidate_set = TagKind::CandidateSet(found.set.candidate).tag();
+        places.push((&found.set.lead().repository, &candidate_set));
+        let look = places.iter().map(|(place, tag)| {
+            let target = TagOrDigest::from(*tag);
+            async move { self.registry.head_manifest(place, &target).await }
+        });
+        let digests = try_join_all(look).await.map_err(registry_failure)?;
+        let mut present = Present::default();
+        for ((place, tag), digest) in places.into_iter().zip(digests) {
+            let Some(digest) = digest.map(|descriptor| descriptor.digest) else { continue };
+            let wanted = match *tag == candidate_set {
+                true => Some(&found.digest),
+                false => found
+                    .set
+                    .members
+                    .iter()
+                    .find(|member| member.repository == *place)
+                    .map(|member| &member.digest),
+            };
+            let versioned = *tag == candidate || *tag == candidate_set;
+            match wanted {
+                Some(wanted) if versioned && digest != *wanted => {
+                    let (repository, tag, wanted) = (place.clone(), tag.clone(), wanted.clone());
+                    return Err(conflict(Conflict::Published { repository, tag, found: digest, wanted }));
+                }
+                _ if *tag == candidate_set => present.candidate_set = Some(digest),
+                _ => {
+                    present.tags.insert((place.clone(), tag.clone()), digest);
+                }
+            }
+        }
+        Ok(present)
+    }
+
+    fn writes<'a>(&self, set: &'a ReleaseSet, present: &Present) -> Vec<Writes<'a>> {
+        let wanted = tags(set, &self.extra_tags);
+        let missing = |member: &Member, tag: &Tag| {
+            present.tags.get(&(member.repository.clone(), tag.clone())) != Some(&member.digest)
+        };
+        set.members
+            .iter()
+            .map(|member| Writes {
+                member,
+                tags: wanted.iter().filter(|tag| missing(member, tag)).cloned().collect(),
+            })
+            .collect()
+    }
+
+    async fn push_content(&self, loaded: &[Loaded]) -> Result<(), Failure> {
+        self.context.stop.check()?;
+        try_join_all(loaded.iter().map(|member| member.push(self.context, self.registry))).await?;
+        Ok(())
+    }
+
+    /// Writes the record: first where the commit is looked up, so that a run killed in between is adopted.
+    async fn write_set(&self, found: &FoundSet, set_tags: &[Tag]) -> Result<(), Failure> {
+        self.context.stop.check()?;
+        if set_tags.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        self.records.write(&found.set, set_tags).await?;
+        let names = set_tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ");
+        let line = format!("{}:{names} → {}", self.records.repository(), found.digest);
+        self.context.output.done_in(line, started.elapsed());
+        Ok(())
+    }
+
+    /// Tags every member, the lead last: who sees the lead's candidate sees all of it.
+    async fn write_tags(&self, loaded: &[Loaded], writes: Vec<Writes<'_>>) -> Result<bool, Failure> {
+        let changed = writes.iter().any(|write| !write.tags.is_empty());
+        let (lead, others): (Vec<_>, Vec<_>) =
+            writes.into_iter().partition(|write| write.member.repository == *self.records.repository());
+        for step in [others, lead] {
+            self.context.stop.check()?;
+            try_join_all(step.iter().map(|write| self.tag_member(loaded, write))).await?;
+        }
+        Ok(changed)
+    }
+
+    async fn tag_member(&self, loaded: &[Loaded], write: &Writes<'_>) -> Result<(), Failure> {
+        if write.tags.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let top = loaded
+            .iter()
+            .find(|loaded| loaded.member.name == write.member.name)
+            .map(Loaded::top)
+            .expect("invariant: the members of the set are those that were loaded");
+        let place = &write.member.repository;
+        self.registry.put_tags(place, top, &write.tags).await.map_err(registry_failure)?;
+        let names = write.tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ");
+        self.context.output.done_in(format!("{place}:{names} → {}", write.member.digest), started.elapsed());
+        Ok(())
+    }
+}
+
+/// What was found when looking, before the first write.
+#[derive(Default)]
+struct Present {
+    tags: BTreeMap<(Repository, Tag), Digest>,
+    candidate_set: Option<Digest>,
+}
+
+fn found_set(set: ReleaseSet) -> FoundSet {
+    FoundSet { digest: set.to_manifest().digest().clone(), set }
+}
+
+fn writes_as_text(writes: &[Writes<'_>]) -> Vec<String> {
+    let one = |write: &Writes<'_>| {
+        let names = write.tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ");
+        format!("{}:{names} → {}", write.member.repository, write.member.digest)
+    };
+    writes.iter().filter(|write| !write.tags.is_empty()).map(one).collect()
+}
+
+fn conflict(error: Conflict) -> Failure {
+    let hint = match &error {
+        Conflict::Numbering(_) => "set a higher `base_version`, or leave it out",
+        Conflict::Published { .. } => "a new pipeline gets a new number; by hand give another `rc_number`",
+    };
+    let kind = match &error {
+        Conflict::Numbering(granary_release::NumberingError::NotAbove { .. }) => Kind::Settings,
+        _ => Kind::Conflict,
+    };
+    Failure::new(kind, "refusing to publish").caused_by(error).hint(hint)
+}

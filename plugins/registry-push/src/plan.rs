@@ -1,0 +1,169 @@
+//! What a push would publish, decided from facts alone.
+//!
+//! Two questions: what the event asks for ([`task`]), and which candidate the built bytes are
+//! ([`decide`]). Nothing here asks a registry, a clock or the environment.
+
+use granary_oci::{Digest, Repository, Tag};
+use granary_plugin::Event;
+use granary_release::{
+    Bump, Candidate, CommitId, FoundSet, Member, NumberingError, ReleaseSet, TagKind, Version, next_base,
+};
+use jiff::Timestamp;
+use thiserror::Error;
+
+/// What the event asks for (DESIGN §7, registry-push).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// The next candidate.
+    Next,
+    /// Git tag `vX.Y.Z-rc.N`: exactly this candidate.
+    Exactly(Candidate),
+    /// Git tag `vX.Y.Z`: a candidate of this version, unless the commit is published already.
+    For(Version),
+    /// Nothing, and why.
+    Skip(String),
+}
+
+/// Reads the task off the event.
+pub fn task(event: Option<&Event>, tag: Option<&str>, tag_prefix: &str) -> Task {
+    let Some(Event::Tag | Event::Release) = event else { return Task::Next };
+    let Some(tag) = tag else { return Task::Skip("the event names no Git tag".to_owned()) };
+    let Some(name) = tag.strip_prefix(tag_prefix) else {
+        return Task::Skip(format!("Git tag `{tag}` does not begin with `{tag_prefix}` (`tag_prefix`)"));
+    };
+    match (name.parse(), name.parse()) {
+        (Ok(version), _) => Task::For(version),
+        (_, Ok(candidate)) => Task::Exactly(candidate),
+        _ => {
+            Task::Skip(format!("Git tag `{tag}` is neither `{tag_prefix}X.Y.Z` nor `{tag_prefix}X.Y.Z-rc.N`"))
+        }
+    }
+}
+
+/// How a new candidate is numbered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbering {
+    /// The base that is asked for, instead of the next one.
+    pub base_version: Option<Version>,
+    /// The base where nothing is published yet.
+    pub initial_version: Version,
+    /// Which number of the highest stable is raised.
+    pub bump: Bump,
+    /// N.
+    pub rc_number: u64,
+}
+
+/// What is known of the run and of the registry.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// What was built.
+    pub commit: CommitId,
+    /// From which branch; none on Git tags.
+    pub branch: Option<String>,
+    /// The order number of this run, where it has one.
+    pub order: Option<u64>,
+    /// Where the run can be read.
+    pub pipeline_url: Option<String>,
+    /// Now.
+    pub now: Timestamp,
+    /// The bytes, lead first.
+    pub members: Vec<Member>,
+    /// What `set-<40 hex>` of the commit says.
+    pub published: Option<FoundSet>,
+    /// Every stable version; empty where no number has to be derived from them.
+    pub stables: Vec<Version>,
+}
+
+/// What to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The commit is published, and a Git tag changes nothing about it.
+    Leave(FoundSet),
+    /// An earlier run wrote this set for the same bytes: its tags are finished, under its number.
+    Adopt(FoundSet),
+    /// A new candidate.
+    Publish(ReleaseSet),
+}
+
+/// Why nothing can be published.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Conflict {
+    /// The base is wrong, or there is none left.
+    #[error("no base version for the candidate")]
+    Numbering(#[source] NumberingError),
+    /// Somebody published other bytes under the candidate's version.
+    #[error("{repository}:{tag} is {found}, not {wanted}; a published candidate never moves")]
+    Published {
+        /// Where.
+        repository: Repository,
+        /// The candidate, or the tag of its set.
+        tag: Tag,
+        /// What is there.
+        found: Digest,
+        /// What would be written.
+        wanted: Digest,
+    },
+}
+
+/// Whether [`decide`] needs the stable versions: a listing is one request per thousand tags.
+pub fn needs_stables(task: &Task, members: &[Member], published: Option<&FoundSet>) -> bool {
+    match task {
+        Task::Next => !published.is_some_and(|found| found.set.same_members(members)),
+        Task::For(_) | Task::Exactly(_) | Task::Skip(_) => false,
+    }
+}
+
+/// Decides which candidate the bytes are.
+///
+/// # Errors
+/// If no base version can be had.
+pub fn decide(task: &Task, numbering: &Numbering, facts: &Facts) -> Result<Decision, Conflict> {
+    if let Some(found) = &facts.published {
+        let same = found.set.same_members(&facts.members);
+        match task {
+            Task::For(_) => return Ok(Decision::Leave(found.clone())),
+            Task::Next if same => return Ok(Decision::Adopt(found.clone())),
+            Task::Exactly(candidate) if same && found.set.candidate == *candidate => {
+                return Ok(Decision::Adopt(found.clone()));
+            }
+            _ => {}
+        }
+    }
+    let number = numbering.rc_number;
+    let candidate = match task {
+        Task::Exactly(candidate) => *candidate,
+        Task::For(base) => Candidate { base: *base, number },
+        Task::Next | Task::Skip(_) => {
+            let base =
+                next_base(&facts.stables, numbering.base_version, numbering.bump, numbering.initial_version);
+            Candidate { base: base.map_err(Conflict::Numbering)?, number }
+        }
+    };
+    let published = facts.published.as_ref().map(|found| &found.set);
+    Ok(Decision::Publish(ReleaseSet {
+        commit: facts.commit.clone(),
+        branch: facts.branch.clone().or_else(|| published.and_then(|set| set.branch.clone())),
+        candidate,
+        // The commit keeps the place in the order under which it first appeared.
+        order: published.and_then(|set| set.order).or(facts.order),
+        pipeline_url: facts.pipeline_url.clone(),
+        created: facts.now,
+        members: facts.members.clone(),
+        replaces: facts.published.as_ref().map(|found| found.digest.clone()),
+    }))
+}
+
+/// The tags that every member of a set gets, the candidate's version first.
+pub fn tags(set: &ReleaseSet, extra: &[Tag]) -> Vec<Tag> {
+    let ours = [
+        TagKind::Candidate(set.candidate).tag(),
+        TagKind::Commit(&set.commit).tag(),
+        TagKind::Integration(&set.commit).tag(),
+    ];
+    let mut tags = ours.to_vec();
+    tags.extend(extra.iter().filter(|tag| !ours.contains(tag)).cloned());
+    tags
+}
+
+#[cfg(test)]
+mod tests;
