@@ -1,0 +1,133 @@
+use granary_oci::{RawManifest, media_type};
+use granary_release::{Member, ReleaseSet};
+
+use super::*;
+
+fn index(platforms: &[&str]) -> (Digest, Manifest) {
+    let children: Vec<String> = platforms
+        .iter()
+        .map(|text| {
+            let platform: Platform = text.parse().unwrap();
+            let digest = Digest::of(text.as_bytes());
+            format!(
+                r#"{{"mediaType":"{}","digest":"{digest}","size":1,"platform":{}}}"#,
+                media_type::OCI_MANIFEST,
+                serde_json::to_string(&platform).unwrap()
+            )
+        })
+        .collect();
+    let raw = RawManifest::new(
+        format!(r#"{{"manifests":[{}]}}"#, children.join(",")).into_bytes(),
+        media_type::OCI_INDEX,
+    )
+    .unwrap();
+    (raw.digest().clone(), raw.parse().unwrap())
+}
+
+fn found() -> FoundSet {
+    let set = ReleaseSet {
+        commit: "a".repeat(40).parse().unwrap(),
+        branch: None,
+        candidate: "0.1.1-rc.1".parse().unwrap(),
+        order: None,
+        pipeline_url: None,
+        created: Timestamp::UNIX_EPOCH,
+        members: vec![Member {
+            name: "app".to_owned(),
+            repository: "app".parse().unwrap(),
+            digest: Digest::of(b"app"),
+            media_type: "m".to_owned(),
+            size: 1,
+        }],
+        replaces: None,
+    };
+    FoundSet::read(&set.to_manifest()).unwrap()
+}
+
+fn decision(passed: &[&str], failed: &[&str]) -> Decision {
+    Decision {
+        result: if failed.is_empty() { Verdict::Passed } else { Verdict::Failed },
+        passed: passed.iter().map(|&name| name.to_owned()).collect(),
+        failed: failed.iter().map(|&name| name.to_owned()).collect(),
+        skipped: vec![],
+        problems: vec![],
+    }
+}
+
+#[test]
+fn what_ran_of_an_index() {
+    let (top, manifest) = index(&["linux/amd64", "linux/arm64/v8", "unknown/unknown"]);
+    let platforms = |text: &str| vec![text.parse::<Platform>().unwrap()];
+    let amd64 = ran("app", &top, &manifest, &platforms("linux/amd64")).unwrap();
+    assert_eq!(amd64, [Ran { name: "app linux/amd64".to_owned(), digest: Digest::of(b"linux/amd64") }]);
+    assert_eq!(
+        ran("app", &top, &manifest, &platforms("linux/arm64")).unwrap()[0].digest,
+        Digest::of(b"linux/arm64/v8")
+    );
+    let missing = ran("app", &top, &manifest, &platforms("linux/riscv64")).unwrap_err();
+    assert_eq!(
+        missing.to_string(),
+        "`app` has no manifest for linux/riscv64, it has linux/amd64, linux/arm64/v8"
+    );
+    let plain = Manifest { manifests: vec![], ..manifest };
+    assert_eq!(
+        ran("app", &top, &plain, &platforms("linux/s390x")).unwrap(),
+        [Ran { name: "app".to_owned(), digest: top }]
+    );
+}
+
+#[test]
+fn a_claimed_future_does_not_count() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let now = at("2026-11-21T12:00:00.9Z");
+    let claims = |started: &str, finished: &str| Outcome {
+        started: Some(at(started)),
+        finished: Some(at(finished)),
+        ..Outcome::default()
+    };
+    let past = claims("2026-11-21T11:00:00Z", "2026-11-21T11:30:00Z");
+    assert_eq!(times(&past, None, now), (at("2026-11-21T11:00:00Z"), at("2026-11-21T11:30:00Z")));
+    let future = claims("2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z");
+    assert_eq!(times(&future, None, now), (at("2026-11-21T12:00:00Z"), at("2026-11-21T12:00:00Z")));
+    let measured = Some((at("2026-11-21T11:59:00Z"), at("2026-11-21T11:59:30Z")));
+    assert_eq!(times(&future, measured, now), (at("2026-11-21T11:59:00Z"), at("2026-11-21T11:59:30Z")));
+}
+
+#[test]
+fn the_statement_names_set_members_and_parts_once_each() {
+    let found = found();
+    let circumstances = Circumstances {
+        environment: "integration".to_owned(),
+        url: None,
+        started_on: Timestamp::UNIX_EPOCH,
+        finished_on: Timestamp::UNIX_EPOCH,
+        platforms: vec!["linux/amd64".parse().unwrap()],
+        key_exposed: false,
+    };
+    let parts = [
+        Ran { name: "app".to_owned(), digest: Digest::of(b"app") },
+        Ran { name: "app linux/amd64".to_owned(), digest: Digest::of(b"part") },
+    ];
+    let statement = statement(&found, &parts, &decision(&["a"], &["b"]), &circumstances).unwrap();
+    let names: Vec<String> = statement.subjects.iter().filter_map(granary_attest::statement::ResourceDescriptor::sha256).collect();
+    assert_eq!(
+        names,
+        [found.digest.to_string(), Digest::of(b"app").to_string(), Digest::of(b"part").to_string()]
+    );
+    let read = TestResult::from_statement(&statement).unwrap();
+    assert_eq!(
+        (read.result, read.failed_tests.as_slice()),
+        (test_result::Outcome::Failed, &["b".to_owned()][..])
+    );
+    assert_eq!(read.run.set, found.digest.to_string());
+}
+
+#[test]
+fn results_must_be_about_what_is_under_test() {
+    let found = found();
+    let parts = [Ran { name: "x".to_owned(), digest: Digest::of(b"part") }];
+    for digest in [&found.digest, &Digest::of(b"app"), &Digest::of(b"part")] {
+        assert!(is_under_test(digest, &found, &parts));
+    }
+    assert!(!is_under_test(&Digest::of(b"other"), &found, &parts));
+}

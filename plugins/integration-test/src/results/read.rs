@@ -1,0 +1,79 @@
+//! Opens the files of the setting `results`, in bounds.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::{Format, MAX_BYTES, MAX_FILES, Outcome, ReadError, parse};
+
+/// Reads all files that `patterns` name, relative to `base`, as the results of one run. A file that is
+/// named twice is read once; each pattern must name at least one.
+///
+/// A pattern that is the name of a file is that file, whatever it looks like; else `*`, `?`, `[…]` and `**`
+/// are wildcards.
+///
+/// # Errors
+/// The first file that is missing or cannot be used: results are whole or they are none.
+pub fn read(patterns: &[String], base: &Path, format: Option<Format>) -> Result<Outcome, ReadError> {
+    for pattern in patterns {
+        if matches(pattern, base)?.is_empty() {
+            return Err(ReadError::Missing { pattern: pattern.clone() });
+        }
+    }
+    let files = find(patterns, base)?;
+    let mut outcome = Outcome::default();
+    let mut left = MAX_BYTES;
+    for file in files {
+        let bytes = read_file(&file, left)?;
+        left = left.saturating_sub(bytes.len() as u64);
+        let parsed = parse(&bytes, format, &file)?;
+        outcome.add(parsed).map_err(|fault| ReadError::Unusable { file, fault })?;
+    }
+    Ok(outcome)
+}
+
+/// The files that `patterns` name at this moment, relative to `base`. A pattern without any is no error: the
+/// tests may not have run yet.
+///
+/// # Errors
+/// A pattern that is none, a directory that cannot be read, too many files.
+pub fn find(patterns: &[String], base: &Path) -> Result<BTreeSet<PathBuf>, ReadError> {
+    let mut files = BTreeSet::new();
+    for pattern in patterns {
+        files.extend(matches(pattern, base)?);
+        if files.len() > MAX_FILES {
+            return Err(ReadError::TooManyFiles { pattern: pattern.clone() });
+        }
+    }
+    Ok(files)
+}
+
+fn matches(pattern: &str, base: &Path) -> Result<Vec<PathBuf>, ReadError> {
+    let named = base.join(pattern);
+    if named.symlink_metadata().is_ok() {
+        return Ok(vec![named]);
+    }
+    let escaped = PathBuf::from(glob::Pattern::escape(&base.to_string_lossy())).join(pattern);
+    let found = glob::glob(&escaped.to_string_lossy())
+        .map_err(|source| ReadError::BadPattern { pattern: pattern.to_owned(), source })?;
+    let unreadable = |error: glob::GlobError| ReadError::Unreadable {
+        file: error.path().to_owned(),
+        source: error.into(),
+    };
+    found.take(MAX_FILES + 1).map(|file| file.map_err(unreadable)).collect()
+}
+
+fn read_file(file: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
+    let unreadable = |source| ReadError::Unreadable { file: file.to_owned(), source };
+    // Looked at before it is opened: opening a named pipe waits for a writer.
+    if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(ReadError::NotAFile { file: file.to_owned() });
+    }
+    let mut bytes = Vec::new();
+    File::open(file).map_err(unreadable)?.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(ReadError::TooLarge { file: file.to_owned() });
+    }
+    Ok(bytes)
+}
