@@ -1,1 +1,107 @@
-//! stub
+//! promote: gives a tested candidate its stable version, once, resumably, and only with evidence
+//! (DESIGN §7).
+//!
+//! `settings` (text to types) → `facts` (what the registry says) → `plan` (pure: which version, what is
+//! left to write) → `exec` (the order of decisions and writes) → `report`.
+
+pub mod exec;
+pub mod facts;
+pub mod plan;
+pub mod report;
+pub mod settings;
+
+use granary_attest::trust::{self, TrustedKey};
+use granary_plugin::{COMMON, Ci, Context, Example, Failure, Group, Kind, Outcome, Plugin, REGISTRY, Reader};
+use granary_suite::{
+    CONCURRENCY, Previous, Records, Subject, connect, http, pipeline_commit, previous_result,
+};
+
+use crate::exec::Promotion;
+use crate::facts::Asked;
+use crate::settings::{Settings, TrustedKeys};
+
+/// The plugin.
+pub struct Promote;
+
+impl Plugin for Promote {
+    type Settings = Settings;
+
+    const NAME: &'static str = "promote";
+    const ABOUT: &'static str = "Gives a tested release candidate its stable version.";
+    const GROUPS: &'static [&'static Group] = &[&settings::OWN, &REGISTRY, &COMMON];
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            purpose: "what would happen to a candidate",
+            command: "promote --registry registry.example.test --repo acme/app --candidate 0.1.146-rc.87 --trusted-keys tests.pub --branches main --dry-run true",
+        },
+        Example {
+            purpose: "an emergency version of a commit that is tested",
+            command: "promote --registry registry.example.test --repo acme/app --commit 3f2a91c --as-version 1.5.4 --trusted-keys tests.pub --branches main",
+        },
+    ];
+
+    fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
+        settings::resolve(reader, ci)
+    }
+
+    async fn run(settings: Settings, context: &Context) -> Result<Outcome, Failure> {
+        if let Some(event) = context.ci.event.as_ref().filter(|event| event.is_pull_request()) {
+            return Err(Failure::new(Kind::Refused, format!("refusing to promote on event {}", event.name()))
+                .hint("what a pull request builds is not on an allowed branch; use `when: event: [push, tag, manual]`")
+                .refusing("event", event.name(), "push, tag, release, manual, deployment or cron"));
+        }
+        let wanted = match &settings.wanted {
+            Ok(wanted) => *wanted,
+            Err(reason) => return Ok(skipped(context, reason)),
+        };
+        let pipeline = match settings.subject {
+            Subject::Pipeline => pipeline_commit(&context.ci, &context.workspace)?,
+            _ => None,
+        };
+        if let Some(pipeline) = pipeline.as_ref().filter(|pipeline| pipeline.certain) {
+            context.record(|facts| facts.commit = Some(pipeline.id.to_string()));
+        }
+        let previous = match &pipeline {
+            Some(pipeline) => previous_result(context, &["integration-test", "registry-push"], &pipeline.id)?,
+            None => Previous::None,
+        };
+        let previous = match previous {
+            Previous::Skip(reason) => return Ok(skipped(context, &reason)),
+            Previous::Use(result) => Some(result),
+            Previous::None => None,
+        };
+        let keys = trusted_keys(&settings.trusted_keys, context)?;
+        let registry = connect(&settings.registry, context, &http(context)?, CONCURRENCY)?;
+        let records = Records::new(registry.clone(), settings.registry.lead_repository(previous.as_deref())?);
+        // One token that reads and writes, instead of one for the reading and another for the writing.
+        registry.announce_writes(records.repository(), &[]);
+        let asked =
+            Asked { subject: &settings.subject, pipeline: pipeline.as_ref(), previous: previous.as_deref() };
+        let promotion = Promotion {
+            context,
+            settings: &settings,
+            wanted,
+            keys: &keys,
+            registry: &registry,
+            records: &records,
+        };
+        promotion.run(&asked).await
+    }
+}
+
+fn skipped(context: &Context, reason: &str) -> Outcome {
+    context.output.info(format_args!("skipped: {reason}"));
+    Outcome::Skipped
+}
+
+fn trusted_keys(keys: &TrustedKeys, context: &Context) -> Result<Vec<TrustedKey>, Failure> {
+    let text = match keys {
+        TrustedKeys::Text(text) => text.clone(),
+        TrustedKeys::File(pem) => context.load(pem)?.expose().to_owned(),
+    };
+    trust::parse(&text).map_err(|error| {
+        Failure::new(Kind::Settings, "`trusted_keys` cannot be used")
+            .caused_by(error)
+            .hint("accepted: P-256 public keys in PEM, or a JSON list of {name, key, environments, not_before, not_after}")
+    })
+}

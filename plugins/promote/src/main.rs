@@ -1,2 +1,7 @@
-//! stub
-fn main() {}
+//! The binary of promote.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    granary_plugin::main::<promote::Promote>()
+}

@@ -1,0 +1,252 @@
+//! What a promotion would do, decided from facts alone.
+//!
+//! Three questions, each a function, because each needs facts that only the answer before it makes
+//! worth a request: which version ([`choose`]), how far it has got ([`progress`]), and what is left to
+//! write ([`writes`]). Nothing here asks a registry, a clock or the environment.
+
+use std::collections::BTreeMap;
+
+use granary_oci::{Digest, Repository, Tag};
+use granary_release::{
+    CommitId, FoundSet, NumberingError, TagKind, Taken, Version, VersionTags, derived_version,
+};
+use thiserror::Error;
+
+/// Which version is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The candidate's base, or what lies above everything where that has been taken.
+    Derived(Taken),
+    /// This one, from a Git tag or from `as_version`.
+    Given(Version),
+}
+
+/// What the lead's repository says about a commit.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The set that is asked for.
+    pub asked: FoundSet,
+    /// Whether it was named (by `candidate`, or by the step before) rather than looked up by commit.
+    pub named: bool,
+    /// Every set of the commit, `asked` among them: a rebuilt commit has several.
+    pub lineage: Vec<FoundSet>,
+    /// All tags of the lead's repository.
+    pub tags: VersionTags,
+    /// What `set-<X.Y.Z>` points to, for every version of [`versions_to_look_up`].
+    pub version_sets: BTreeMap<Version, Digest>,
+}
+
+/// Which version a run is about, and which set gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The version.
+    pub version: Version,
+    /// The set: the one that is asked for, or the one this commit was promoted as before.
+    pub set: FoundSet,
+    /// Whether `set-<version>` already points to that set.
+    pub begun: bool,
+}
+
+/// Why there is no version for a commit. Nothing has been written when one of these is returned.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Conflict {
+    /// The commit has a stable version made of other bytes.
+    #[error("commit {commit} is already {version}, made from set {promoted}; set {asked} has other bytes")]
+    OtherBytes {
+        /// The commit.
+        commit: CommitId,
+        /// The version it has.
+        version: Version,
+        /// The set that was promoted.
+        promoted: Digest,
+        /// The set that is asked for.
+        asked: Digest,
+    },
+    /// A version that is asked for belongs to another set.
+    #[error("version {version} is taken by set {holder}")]
+    Taken {
+        /// The version.
+        version: Version,
+        /// The set that holds it.
+        holder: Digest,
+    },
+    /// A member's version tag names other bytes.
+    #[error("{repository}:{version} is {found}, not {wanted}; a published version never moves")]
+    Published {
+        /// Where.
+        repository: Repository,
+        /// The version.
+        version: Version,
+        /// What is there.
+        found: Digest,
+        /// What would be written.
+        wanted: Digest,
+    },
+    /// No version can be derived.
+    #[error("no version can be derived for candidate {candidate}")]
+    Numbering {
+        /// The candidate.
+        candidate: granary_release::Candidate,
+        /// Why.
+        #[source]
+        source: NumberingError,
+    },
+}
+
+/// The versions whose `set-<X.Y.Z>` has to be read before [`choose`] can tell whether this commit has a
+/// version: none lies below the lowest base that the commit was ever published with.
+pub fn versions_to_look_up(lineage: &[FoundSet], tags: &VersionTags, wanted: Wanted) -> Vec<Version> {
+    let lowest = lineage.iter().map(|found| found.set.candidate.base).min();
+    let given = match wanted {
+        Wanted::Given(version) => Some(version),
+        Wanted::Derived(_) => None,
+    };
+    let relevant = |version: &Version| Some(*version) >= lowest || Some(*version) == given;
+    tags.sets.iter().copied().filter(relevant).collect()
+}
+
+/// Decides the version.
+///
+/// # Errors
+/// If the commit was promoted as other bytes, the given version belongs to somebody else, or no
+/// version can be derived.
+pub fn choose(facts: &Facts, wanted: Wanted) -> Result<Choice, Conflict> {
+    let own = |digest: &Digest| facts.lineage.iter().find(|found| found.digest == *digest);
+    // The lowest: a commit is promoted to its derived version before it gets one by Git tag.
+    let promoted = facts.version_sets.iter().find_map(|(version, digest)| Some((*version, own(digest)?)));
+    if let Some((version, found)) = promoted
+        && facts.named
+        && found.digest != facts.asked.digest
+    {
+        return Err(Conflict::OtherBytes {
+            commit: facts.asked.set.commit.clone(),
+            version,
+            promoted: found.digest.clone(),
+            asked: facts.asked.digest.clone(),
+        });
+    }
+    let set = promoted.map_or(&facts.asked, |(_, found)| found).clone();
+    match wanted {
+        Wanted::Given(version) => match facts.version_sets.get(&version) {
+            Some(digest) if own(digest).is_none() => Err(Conflict::Taken { version, holder: digest.clone() }),
+            Some(digest) if *digest != set.digest => Err(Conflict::Taken { version, holder: digest.clone() }),
+            found => Ok(Choice { version, set, begun: found.is_some() }),
+        },
+        Wanted::Derived(on_taken) => {
+            if let Some((version, _)) = promoted {
+                return Ok(Choice { version, set, begun: true });
+            }
+            let candidate = set.set.candidate;
+            let version = derived_version(candidate.base, facts.tags.taken(), on_taken)
+                .map_err(|source| Conflict::Numbering { candidate, source })?;
+            Ok(Choice { version, set, begun: false })
+        }
+    }
+}
+
+/// The stable version that this one must not fall behind: the highest of all for a derived version,
+/// the highest of its own X.Y line for a given one.
+pub fn newest_beside(version: Version, wanted: Wanted, tags: &VersionTags) -> Option<Version> {
+    let in_line = |other: &Version| match wanted {
+        Wanted::Derived(_) => true,
+        Wanted::Given(_) => other.same_line(version),
+    };
+    tags.stables.iter().copied().filter(in_line).filter(|other| *other != version).max()
+}
+
+/// How far a version has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// No member carries it: evidence and gates decide.
+    Untouched,
+    /// A member carries it: it was let in before, and is finished without being judged again.
+    Begun,
+    /// Everything is there.
+    Complete,
+}
+
+/// Compares what the members' version tags name with what they should.
+///
+/// # Errors
+/// If one of them names other bytes; looked at for every member before the first is written.
+pub fn progress(
+    choice: &Choice,
+    tags: &VersionTags,
+    carried: &BTreeMap<Repository, Digest>,
+) -> Result<Progress, Conflict> {
+    for member in &choice.set.set.members {
+        match carried.get(&member.repository) {
+            Some(found) if *found != member.digest => {
+                return Err(Conflict::Published {
+                    repository: member.repository.clone(),
+                    version: choice.version,
+                    found: found.clone(),
+                    wanted: member.digest.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+    let everywhere = carried.len() == choice.set.set.members.len();
+    let validated = tags.has(&TagKind::Validated(&choice.set.set.commit).tag());
+    Ok(match (carried.is_empty(), everywhere && validated && choice.begun) {
+        (_, true) => Progress::Complete,
+        (true, _) => Progress::Untouched,
+        (false, _) => Progress::Begun,
+    })
+}
+
+/// One tag to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Where.
+    pub repository: Repository,
+    /// Which tag.
+    pub tag: Tag,
+    /// What it will name.
+    pub digest: Digest,
+}
+
+/// The tags that are left to write, in steps: what stands in one step may be written at once, a step
+/// begins when the one before it is through (DESIGN §4.3).
+///
+/// Killed anywhere, the version is either invisible or finished by the next run: `set-<X.Y.Z>` says
+/// whose it is before anybody can see it, the lead's tag says that all members have it, and
+/// `validated-` says that everything is done.
+pub fn writes(
+    choice: &Choice,
+    tags: &VersionTags,
+    carried: &BTreeMap<Repository, Digest>,
+) -> Vec<Vec<Write>> {
+    let set = &choice.set.set;
+    let lead = set.lead();
+    let version_tag = TagKind::Version(choice.version).tag();
+    let validated_tag = TagKind::Validated(&set.commit).tag();
+    let others = || set.members.iter().filter(|member| member.repository != lead.repository);
+    let write = |member: &granary_release::Member, tag: &Tag| Write {
+        repository: member.repository.clone(),
+        tag: tag.clone(),
+        digest: member.digest.clone(),
+    };
+    let missing = |member: &&granary_release::Member| !carried.contains_key(&member.repository);
+
+    let set_tag = (!choice.begun).then(|| Write {
+        repository: lead.repository.clone(),
+        tag: TagKind::VersionSet(choice.version).tag(),
+        digest: choice.set.digest.clone(),
+    });
+    let mut steps = vec![
+        set_tag.into_iter().collect::<Vec<_>>(),
+        others().filter(missing).map(|member| write(member, &version_tag)).collect(),
+        Some(lead).filter(missing).map(|lead| write(lead, &version_tag)).into_iter().collect(),
+    ];
+    if !tags.has(&validated_tag) {
+        steps.push(others().map(|member| write(member, &validated_tag)).collect());
+        steps.push(vec![write(lead, &validated_tag)]);
+    }
+    steps.retain(|step| !step.is_empty());
+    steps
+}
+
+#[cfg(test)]
+mod tests;
