@@ -102,6 +102,16 @@ pub enum ObjectError {
         #[source]
         source: git2::Error,
     },
+    /// Another kind of object than what names it says.
+    #[error("object {id} is a {found}, not a {wanted}")]
+    OtherKind {
+        /// The id that was asked for, 40 hex digits.
+        id: String,
+        /// What it is.
+        found: &'static str,
+        /// What it should be.
+        wanted: &'static str,
+    },
     /// Above [`MAX_OBJECT_BYTES`].
     #[error("object {id} has {size} bytes, more than the {MAX_OBJECT_BYTES} that a commit or tag may have")]
     TooLarge {
@@ -166,6 +176,28 @@ impl ObjectStore {
             ObjectType::Commit => Ok(Object::Commit),
             ObjectType::Tag => Ok(Object::Tag(object.data().to_vec())),
             other => Ok(Object::Other(other.str())),
+        }
+    }
+}
+
+impl ObjectStore {
+    /// The bytes of the object `id`, which must be of this kind; hash-checked as in [`Self::read`].
+    pub(crate) fn content(&self, id: Oid, kind: ObjectType) -> Result<Vec<u8>, ObjectError> {
+        let (size, found) = self.database.read_header(id).map_err(|source| refine(id, source))?;
+        if size > MAX_OBJECT_BYTES {
+            return Err(ObjectError::TooLarge { id: id.to_string(), size });
+        }
+        if found != kind {
+            return Err(ObjectError::OtherKind {
+                id: id.to_string(),
+                found: found.str(),
+                wanted: kind.str(),
+            });
+        }
+        let object = self.database.read(id).map_err(|source| refine(id, source))?;
+        match Oid::hash_object(kind, object.data()) {
+            Ok(hash) if hash == id => Ok(object.data().to_vec()),
+            _ => Err(ObjectError::HashMismatch { id: id.to_string() }),
         }
     }
 }

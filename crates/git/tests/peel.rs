@@ -7,7 +7,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use granary_git::{MAX_NESTED_TAGS, ObjectError, PeelError, Peeled, StoreError, peel};
+use granary_git::{
+    CommittedError, MAX_NESTED_TAGS, ObjectError, PeelError, Peeled, StoreError, check_committed, peel,
+};
 use tempfile::TempDir;
 
 /// A folder for one test, with a repository of one commit in `work`.
@@ -352,4 +354,39 @@ fn borrowed_objects_are_refused() {
 
     fs::write(workspace.path().join(".git/objects/info/alternates"), "# none\n\n").unwrap();
     assert_eq!(workspace.peel(&workspace.commit).unwrap(), peeled(&workspace.commit, &[]));
+}
+
+#[test]
+fn a_file_counts_only_as_the_commit_has_it() {
+    let workspace = Workspace::new();
+    let key = Path::new("infra/keys/tests.pub");
+    fs::create_dir_all(workspace.path().join("infra/keys")).unwrap();
+    fs::write(workspace.path().join(key), "the key").unwrap();
+    std::os::unix::fs::symlink("keys/tests.pub", workspace.path().join("infra/link")).unwrap();
+    workspace.git(&["add", "."]);
+    let commit = workspace.new_commit("key");
+    let check = |commit: &str, path: &Path, bytes: &str| {
+        check_committed(&workspace.path(), commit, path, bytes.as_bytes())
+    };
+
+    check(&commit, key, "the key").unwrap();
+    assert!(matches!(check(&commit, key, "another key"), Err(CommittedError::Changed { .. })));
+    // Staged, and even committed by a step on top: the pipeline's commit does not have it.
+    fs::write(workspace.path().join(key), "another key").unwrap();
+    workspace.git(&["add", "."]);
+    workspace.new_commit("forged");
+    assert!(matches!(check(&commit, key, "another key"), Err(CommittedError::Changed { .. })));
+    assert!(matches!(check(&workspace.commit, key, "the key"), Err(CommittedError::NotThere { .. })));
+    for (path, expected) in [
+        ("infra/keys", "no file"),
+        ("infra/link", "no file"),
+        ("infra/link/x", "no file"),
+        ("../x", "not a path"),
+        ("", "not a path"),
+    ] {
+        let error = check(&commit, Path::new(path), "the key").unwrap_err().to_string();
+        assert!(error.contains(expected), "{path}: {error}");
+    }
+    workspace.git(&["gc", "--quiet"]);
+    check(&commit, key, "the key").unwrap();
 }

@@ -12,6 +12,7 @@ mod failures;
 mod previous;
 mod records;
 mod repositories;
+mod rules;
 mod settings;
 mod subject;
 
@@ -23,5 +24,6 @@ pub use failures::{registry_failure, set_failure};
 pub use previous::{Previous, previous_result};
 pub use records::Records;
 pub use repositories::{RepositoryTemplate, TemplateError};
+pub use rules::rule_text;
 pub use settings::RegistrySettings;
 pub use subject::Subject;

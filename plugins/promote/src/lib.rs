@@ -13,7 +13,7 @@ pub mod settings;
 use granary_attest::trust::{self, TrustedKey};
 use granary_plugin::{COMMON, Ci, Context, Example, Failure, Group, Kind, Outcome, Plugin, REGISTRY, Reader};
 use granary_suite::{
-    CONCURRENCY, Previous, Records, Subject, connect, http, pipeline_commit, previous_result,
+    CONCURRENCY, Previous, Records, Subject, connect, http, pipeline_commit, previous_result, rule_text,
 };
 
 use crate::exec::Promotion;
@@ -97,7 +97,7 @@ fn skipped(context: &Context, reason: &str) -> Outcome {
 fn trusted_keys(keys: &TrustedKeys, context: &Context) -> Result<Vec<TrustedKey>, Failure> {
     let text = match keys {
         TrustedKeys::Text(text) => text.clone(),
-        TrustedKeys::File(pem) => context.load(pem)?.expose().to_owned(),
+        TrustedKeys::File(pem) => rule_text(context, "trusted_keys", pem)?,
     };
     trust::parse(&text).map_err(|error| {
         Failure::new(Kind::Settings, "`trusted_keys` cannot be used")
