@@ -17,12 +17,6 @@ impl Deadline {
         Deadline(Instant::now() + duration.min(FAR_AWAY))
     }
 
-    /// The earlier of this deadline and `duration` from now.
-    #[must_use]
-    pub fn within(self, duration: Duration) -> Self {
-        self.min(Deadline::after(duration))
-    }
-
     /// The moment itself, for `sleep_until` and `timeout_at`.
     pub fn at(self) -> Instant {
         self.0
