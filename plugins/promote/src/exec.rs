@@ -1,18 +1,18 @@
 //! A promotion, from what is asked to what is written.
 //!
-//! The order of decisions is the order of DESIGN §4: already done, then superseded, then evidence, and
-//! only then the first write. The order of writes is [`writes`]'.
+//! The order of decisions is the order of DESIGN §4: already done, then branch, superseded and evidence,
+//! and only then the first write. The order of writes is that of [`writes`].
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use granary_oci::{Digest, RawManifest, TagOrDigest};
 use granary_plugin::{Context, Failure, Kind, Outcome};
 use granary_registry::Registry;
-use granary_release::{FoundSet, Standing, TagKind, Verdict, standing};
-use granary_suite::{PipelineCommit, Records, registry_failure};
+use granary_release::{FoundSet, Standing, TagKind, TestRun, Verdict, standing};
+use granary_suite::{PipelineCommit, Records, Subject, registry_failure};
 
 use crate::facts::{Asked, Lookup, Wait, accepted_line, evidence_failure};
 use crate::plan::{
-    Choice, Conflict, Facts, Progress, Wanted, Write, choose, newest_beside, progress, writes,
+    Carried, Choice, Conflict, Facts, Progress, Wanted, Write, choose, newest_beside, progress, writes,
 };
 use crate::report;
 use crate::settings::{OnSuperseded, Settings};
@@ -37,7 +37,7 @@ pub struct Promotion<'a> {
 struct Target {
     facts: Facts,
     choice: Choice,
-    carried: std::collections::BTreeMap<granary_oci::Repository, Digest>,
+    carried: Carried,
 }
 
 impl Promotion<'_> {
@@ -48,50 +48,60 @@ impl Promotion<'_> {
     pub async fn run(&self, asked: &Asked<'_>) -> Result<Outcome, Failure> {
         let mut wait = Wait::new(self.settings.wait_for_evidence);
         let target = loop {
-            if let Some(facts) = self.lookup().facts(asked, self.wanted).await? {
-                break self.target(facts).await?;
+            let target = self.target(asked, &mut wait).await?;
+            report::record(self.context, &self.settings.registry, &target.choice);
+            let version = target.choice.version;
+            match progress(&target.choice, &target.facts.tags, &target.carried).map_err(conflict)? {
+                Progress::Complete => {
+                    let candidate = target.choice.set.set.candidate;
+                    self.context.output.info(format_args!("{candidate} is promoted already, as {version}"));
+                    report::record_tags(self.context, &target.choice);
+                    return Ok(Outcome::Unchanged);
+                }
+                Progress::Begun => {
+                    self.context.output.info(format_args!(
+                        "{version} was let in by an earlier run that did not finish; finishing it without judging again"
+                    ));
+                    break target;
+                }
+                Progress::Untouched => {}
             }
-            if !wait.again(self.context, "the commit to be published").await? {
-                return Err(nothing_published(asked));
+            self.check_branch(&target.choice.set)?;
+            if let Some(outcome) = self.superseded(&target).await? {
+                return Ok(outcome);
+            }
+            if let Some(runs) = self.evidence(&target.choice.set, &mut wait).await? {
+                self.context.output.info(format_args!("evidence accepted: {}", accepted_line(&runs)));
+                report::record_evidence(self.context, &runs);
+                break target;
             }
         };
-        report::record(self.context, &self.settings.registry, &target.choice);
-        self.check_branch(&target.choice.set)?;
-        let state = progress(&target.choice, &target.facts.tags, &target.carried).map_err(conflict)?;
-        match state {
-            Progress::Complete => {
-                let line = format!(
-                    "{} is promoted already, as {}",
-                    target.choice.set.set.candidate, target.choice.version
-                );
-                self.context.output.info(line);
-                return Ok(Outcome::Unchanged);
-            }
-            Progress::Begun => self.context.output.info(format_args!(
-                "{} was let in by an earlier run that did not finish; finishing it without judging again",
-                target.choice.version
-            )),
-            Progress::Untouched => {
-                if let Some(outcome) = self.superseded(&target).await? {
-                    return Ok(outcome);
-                }
-                self.require_evidence(&target.choice.set, &mut wait).await?;
-            }
-        }
         // Where gates, the claim and its list are decided (DESIGN §9): after evidence, before any write.
-        let steps = writes(&target.choice, &target.facts.tags, &target.carried);
+        let steps = writes(&target.choice, &target.carried);
         if self.context.common.dry_run {
             report::print_plan(self.context, &target.choice, &steps);
             return Ok(Outcome::Planned);
         }
         self.write(&target.choice, steps).await?;
         report::record_tags(self.context, &target.choice);
+        report::print_summary(self.context, &target.choice);
         Ok(Outcome::Done)
     }
 
-    async fn target(&self, facts: Facts) -> Result<Target, Failure> {
+    /// What is asked for, once it is published.
+    async fn target(&self, asked: &Asked<'_>, wait: &mut Wait) -> Result<Target, Failure> {
+        let facts = loop {
+            match self.lookup().facts(asked, self.wanted).await? {
+                Some(facts) => break facts,
+                None if wait.again(self.context, "the commit to be published").await? => {}
+                None => return Err(nothing_published(asked, self.records.repository())),
+            }
+        };
         let choice = choose(&facts, self.wanted).map_err(conflict)?;
-        let carried = self.lookup().carried(&choice, &facts.tags).await?;
+        let carried = match facts.carried.get(&choice.version).filter(|_| choice.begun) {
+            Some(carried) => carried.clone(),
+            None => self.lookup().carried(choice.version, &choice.set, &facts.tags).await?,
+        };
         Ok(Target { facts, choice, carried })
     }
 
@@ -106,8 +116,13 @@ impl Promotion<'_> {
         if self.settings.branches.iter().any(|pattern| pattern.matches(branch)) {
             return Ok(());
         }
-        let allowed =
-            self.settings.branches.iter().map(granary_suite::BranchPattern::as_str).collect::<Vec<_>>().join(", ");
+        let allowed = self
+            .settings
+            .branches
+            .iter()
+            .map(granary_suite::BranchPattern::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
         Err(match branch {
             Some(branch) => Failure::new(
                 Kind::Refused,
@@ -159,18 +174,18 @@ impl Promotion<'_> {
             .refusing("order", found, "a candidate newer than the newest stable version"))
     }
 
-    async fn require_evidence(&self, found: &FoundSet, wait: &mut Wait) -> Result<(), Failure> {
+    /// The test runs that let a set in. `None` where they had to be waited for: by then everything that
+    /// was read before is old, and others may have taken the version or overtaken the candidate.
+    async fn evidence(&self, found: &FoundSet, wait: &mut Wait) -> Result<Option<Vec<TestRun>>, Failure> {
+        let mut waited = false;
         loop {
-            let verdict = self.lookup().evidence(found, self.keys, &self.settings.evidence).await?;
-            match verdict {
-                Verdict::Accepted(runs) => {
-                    self.context.output.info(format_args!("evidence accepted: {}", accepted_line(&runs)));
-                    report::record_evidence(self.context, &runs);
-                    return Ok(());
-                }
+            match self.lookup().evidence(found, self.keys, &self.settings.evidence).await? {
+                Verdict::Accepted(_) if waited => return Ok(None),
+                Verdict::Accepted(runs) => return Ok(Some(runs)),
                 Verdict::Rejected(rejection) => return Err(evidence_failure(found, rejection)),
                 Verdict::Missing(rejection) => {
-                    if !wait.again(self.context, "evidence").await? {
+                    waited = wait.again(self.context, "evidence").await?;
+                    if !waited {
                         return Err(evidence_failure(found, rejection)
                             .hint("`log_level: debug` names the bundles that do not count, and why"));
                     }
@@ -179,20 +194,27 @@ impl Promotion<'_> {
         }
     }
 
-    /// Writes the tags, step by step. Every manifest is in hand before the first tag is written.
+    /// Writes the tags, step by step. Every manifest is in hand before the first tag is written. What was
+    /// begun is seen through before a step fails, so that the log says what is there and what is not.
     async fn write(&self, choice: &Choice, steps: Vec<Vec<Write>>) -> Result<(), Failure> {
         let manifests = self.manifests(choice, &steps).await?;
-        for step in steps {
+        for (number, step) in steps.iter().enumerate() {
             self.context.stop.check()?;
-            let put = step.into_iter().map(|write| self.put(write, &manifests));
-            try_join_all(put).await?;
+            let ends = join_all(step.iter().map(|write| self.put(write, &manifests))).await;
+            let failed = step.iter().zip(&ends).filter(|(_, end)| end.is_err()).map(|(write, _)| write);
+            let left: Vec<String> =
+                failed.chain(steps[number + 1..].iter().flatten()).map(report::place).collect();
+            if let Some(failure) = ends.into_iter().find_map(Result::err) {
+                return Err(failure
+                    .hint(format!("not written: {}; run it again, it continues there", left.join(", "))));
+            }
         }
         Ok(())
     }
 
     async fn put(
         &self,
-        write: Write,
+        write: &Write,
         manifests: &[(granary_oci::Repository, RawManifest)],
     ) -> Result<(), Failure> {
         let started = std::time::Instant::now();
@@ -206,7 +228,7 @@ impl Promotion<'_> {
             .put_manifest(&write.repository, &TagOrDigest::from(&write.tag), manifest)
             .await
             .map_err(registry_failure)?;
-        let line = format!("{}:{} → {}", write.repository, write.tag, write.digest);
+        let line = format!("{} → {}", report::place(write), write.digest);
         self.context.output.done_in(line, started.elapsed());
         Ok(())
     }
@@ -222,12 +244,20 @@ impl Promotion<'_> {
         needed.sort();
         needed.dedup();
         let fetch = needed.into_iter().map(|(place, digest)| async move {
+            // A set that this suite wrote is in hand already, byte for byte.
+            let set = choice.set.set.to_manifest();
+            if set.digest() == digest {
+                return Ok((place.clone(), set));
+            }
             let found =
                 self.registry.manifest(place, &TagOrDigest::from(digest)).await.map_err(registry_failure)?;
             let raw = found.ok_or_else(|| {
                 Failure::new(
                     Kind::BadInput,
-                    format!("{place}@{digest} is not there, although {} names it", choice.set.digest),
+                    format!(
+                        "{place}@{digest} is not there, although release set {} names it",
+                        choice.set.digest
+                    ),
                 )
                 .hint("the registry's garbage collection may have taken it; publish the commit anew")
             })?;
@@ -237,16 +267,21 @@ impl Promotion<'_> {
     }
 }
 
-fn nothing_published(asked: &Asked<'_>) -> Failure {
-    let message = match asked.pipeline {
-        Some(pipeline) => format!("nothing is published for commit {}", pipeline.id),
-        None => "nothing is published under that name".to_owned(),
+fn nothing_published(asked: &Asked<'_>, lead: &granary_oci::Repository) -> Failure {
+    let what = match (asked.subject, asked.pipeline) {
+        (Subject::Pipeline, Some(pipeline)) => format!("commit {}", pipeline.id),
+        (Subject::Pipeline, None) => "this run".to_owned(),
+        (Subject::Commit(commit), _) => format!("commit `{commit}`"),
+        (Subject::Candidate(candidate), _) => format!("candidate {candidate}"),
+        (Subject::Digest(digest), _) => digest.to_string(),
+        (Subject::Tag(tag), _) => format!("tag `{tag}`"),
     };
+    let message = format!("{lead} has nothing published for {what}");
     let failure = Failure::new(Kind::Evidence, message.clone())
         .refusing("evidence", message, "a release set written by registry-push")
         .hint("registry-push publishes a commit; `wait_for_evidence` waits for a pipeline that still does");
-    match asked.pipeline {
-        Some(PipelineCommit { certain: false, .. }) => failure.hint(
+    match (asked.subject, asked.pipeline) {
+        (Subject::Pipeline, Some(PipelineCommit { certain: false, .. })) => failure.hint(
             "on an annotated tag CI_COMMIT_SHA may name the tag object, and the workspace has no objects to tell: let the clone step run",
         ),
         _ => failure,

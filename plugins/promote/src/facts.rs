@@ -1,7 +1,6 @@
 //! What has to be read from the registry before anything can be decided, as few requests as possible
 //! and as many at once as the next question allows.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
@@ -15,7 +14,7 @@ use granary_release::{
 };
 use granary_suite::{PipelineCommit, Records, Subject, collect_test_runs, registry_failure};
 
-use crate::plan::{Choice, Facts, Wanted, versions_to_look_up};
+use crate::plan::{Carried, Facts, Wanted, versions_to_look_up};
 
 /// How often a wait asks again. A pipeline step takes seconds to minutes; asking more often would only
 /// load the registry.
@@ -58,7 +57,17 @@ impl Lookup<'_> {
             .zip(digests)
             .filter_map(|(version, digest)| Some((version, digest?)))
             .collect();
-        Ok(Some(Facts { asked: asked_set, named, lineage, tags, version_sets }))
+        let carried = std::collections::BTreeMap::new();
+        let mut facts = Facts { asked: asked_set, named, lineage, tags, version_sets, carried };
+        let own: Vec<_> = facts
+            .version_sets
+            .keys()
+            .filter_map(|&version| Some((version, facts.own_set(version)?.clone())))
+            .collect();
+        let looks = own.iter().map(|(version, found)| self.carried(*version, found, &facts.tags));
+        let carried = try_join_all(looks).await?;
+        facts.carried = own.iter().map(|(version, _)| *version).zip(carried).collect();
+        Ok(Some(facts))
     }
 
     /// The set that is asked for, and whether it was named rather than looked up by commit.
@@ -91,13 +100,14 @@ impl Lookup<'_> {
     /// If the registry fails.
     pub async fn carried(
         &self,
-        choice: &Choice,
+        version: Version,
+        found: &FoundSet,
         tags: &VersionTags,
-    ) -> Result<BTreeMap<Repository, Digest>, Failure> {
-        let tag = TagKind::Version(choice.version).tag();
+    ) -> Result<Carried, Failure> {
+        let tag = TagKind::Version(version).tag();
         let target = TagOrDigest::from(&tag);
         let lead = self.records.repository();
-        let members = choice.set.set.members.iter();
+        let members = found.set.members.iter();
         // The list has told already whether the lead has it.
         let looked_at =
             members.map(|member| &member.repository).filter(|place| *place != lead || tags.has(&tag));

@@ -54,14 +54,18 @@ impl Plugin for Promote {
             Ok(wanted) => *wanted,
             Err(reason) => return Ok(skipped(context, reason)),
         };
+        // A digest or tag may be a member's, which belongs to a set only together with its commit.
         let pipeline = match settings.subject {
-            Subject::Pipeline => pipeline_commit(&context.ci, &context.workspace)?,
-            _ => None,
+            Subject::Pipeline | Subject::Digest(_) | Subject::Tag(_) => {
+                pipeline_commit(&context.ci, &context.workspace)?
+            }
+            Subject::Commit(_) | Subject::Candidate(_) => None,
         };
-        if let Some(pipeline) = pipeline.as_ref().filter(|pipeline| pipeline.certain) {
+        let own = pipeline.as_ref().filter(|_| settings.subject == Subject::Pipeline);
+        if let Some(pipeline) = own.filter(|pipeline| pipeline.certain) {
             context.record(|facts| facts.commit = Some(pipeline.id.to_string()));
         }
-        let previous = match &pipeline {
+        let previous = match own {
             Some(pipeline) => previous_result(context, &["integration-test", "registry-push"], &pipeline.id)?,
             None => Previous::None,
         };

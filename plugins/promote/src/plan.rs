@@ -21,6 +21,9 @@ pub enum Wanted {
     Given(Version),
 }
 
+/// What each member's tag of one version names, by repository; members that do not have it are left out.
+pub type Carried = BTreeMap<Repository, Digest>;
+
 /// What the lead's repository says about a commit.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -34,6 +37,23 @@ pub struct Facts {
     pub tags: VersionTags,
     /// What `set-<X.Y.Z>` points to, for every version of [`versions_to_look_up`].
     pub version_sets: BTreeMap<Version, Digest>,
+    /// What the members carry of each version in `version_sets` that belongs to a set of this commit.
+    pub carried: BTreeMap<Version, Carried>,
+}
+
+impl Facts {
+    /// The set of this commit that a version was given to, if it was.
+    pub fn own_set(&self, version: Version) -> Option<&FoundSet> {
+        let digest = self.version_sets.get(&version)?;
+        self.lineage.iter().find(|found| found.digest == *digest)
+    }
+
+    /// The versions of this commit that somebody can see, rising. A run that was killed right after it
+    /// wrote `set-<X.Y.Z>` has made nothing visible yet.
+    fn visible(&self) -> impl Iterator<Item = (Version, &FoundSet)> {
+        let seen = self.carried.iter().filter(|(_, carried)| !carried.is_empty());
+        seen.filter_map(|(&version, _)| Some((version, self.own_set(version)?)))
+    }
 }
 
 /// Which version a run is about, and which set gets it.
@@ -111,9 +131,8 @@ pub fn versions_to_look_up(lineage: &[FoundSet], tags: &VersionTags, wanted: Wan
 /// If the commit was promoted as other bytes, the given version belongs to somebody else, or no
 /// version can be derived.
 pub fn choose(facts: &Facts, wanted: Wanted) -> Result<Choice, Conflict> {
-    let own = |digest: &Digest| facts.lineage.iter().find(|found| found.digest == *digest);
     // The lowest: a commit is promoted to its derived version before it gets one by Git tag.
-    let promoted = facts.version_sets.iter().find_map(|(version, digest)| Some((*version, own(digest)?)));
+    let promoted = facts.visible().next();
     if let Some((version, found)) = promoted
         && facts.named
         && found.digest != facts.asked.digest
@@ -126,22 +145,29 @@ pub fn choose(facts: &Facts, wanted: Wanted) -> Result<Choice, Conflict> {
         });
     }
     let set = promoted.map_or(&facts.asked, |(_, found)| found).clone();
-    match wanted {
-        Wanted::Given(version) => match facts.version_sets.get(&version) {
-            Some(digest) if own(digest).is_none() => Err(Conflict::Taken { version, holder: digest.clone() }),
-            Some(digest) if *digest != set.digest => Err(Conflict::Taken { version, holder: digest.clone() }),
+    match (wanted, promoted) {
+        (Wanted::Given(version), _) => match facts.version_sets.get(&version) {
+            Some(holder) if *holder != set.digest => Err(Conflict::Taken { version, holder: holder.clone() }),
             found => Ok(Choice { version, set, begun: found.is_some() }),
         },
-        Wanted::Derived(on_taken) => {
-            if let Some((version, _)) = promoted {
-                return Ok(Choice { version, set, begun: true });
-            }
-            let candidate = set.set.candidate;
-            let version = derived_version(candidate.base, facts.tags.taken(), on_taken)
-                .map_err(|source| Conflict::Numbering { candidate, source })?;
-            Ok(Choice { version, set, begun: false })
-        }
+        (Wanted::Derived(_), Some((version, _))) => Ok(Choice { version, set, begun: true }),
+        (Wanted::Derived(on_taken), None) => derive(facts, set, on_taken),
     }
+}
+
+/// The version of a commit that has none yet that could be seen: the one that a killed run had begun
+/// with, where nothing of others lies at or above it, else the base, else what lies above everything.
+fn derive(facts: &Facts, set: FoundSet, on_taken: Taken) -> Result<Choice, Conflict> {
+    let is_ours = |version: &Version| facts.version_sets.get(version) == Some(&set.digest);
+    let others = || facts.tags.taken().filter(|version| !is_ours(version));
+    let begun = facts.version_sets.keys().copied().filter(is_ours).max();
+    if let Some(version) = begun.filter(|begun| others().all(|other| other < *begun)) {
+        return Ok(Choice { version, set, begun: true });
+    }
+    let candidate = set.set.candidate;
+    let version = derived_version(candidate.base, facts.tags.taken(), on_taken)
+        .map_err(|source| Conflict::Numbering { candidate, source })?;
+    Ok(Choice { version, set, begun: false })
 }
 
 /// The stable version that this one must not fall behind: the highest of all for a derived version,
@@ -169,11 +195,7 @@ pub enum Progress {
 ///
 /// # Errors
 /// If one of them names other bytes; looked at for every member before the first is written.
-pub fn progress(
-    choice: &Choice,
-    tags: &VersionTags,
-    carried: &BTreeMap<Repository, Digest>,
-) -> Result<Progress, Conflict> {
+pub fn progress(choice: &Choice, tags: &VersionTags, carried: &Carried) -> Result<Progress, Conflict> {
     for member in &choice.set.set.members {
         match carried.get(&member.repository) {
             Some(found) if *found != member.digest => {
@@ -207,17 +229,13 @@ pub struct Write {
     pub digest: Digest,
 }
 
-/// The tags that are left to write, in steps: what stands in one step may be written at once, a step
+/// The tags that are left to write of a version that is not complete, in steps: what stands in one step may be written at once, a step
 /// begins when the one before it is through (DESIGN §4.3).
 ///
 /// Killed anywhere, the version is either invisible or finished by the next run: `set-<X.Y.Z>` says
 /// whose it is before anybody can see it, the lead's tag says that all members have it, and
 /// `validated-` says that everything is done.
-pub fn writes(
-    choice: &Choice,
-    tags: &VersionTags,
-    carried: &BTreeMap<Repository, Digest>,
-) -> Vec<Vec<Write>> {
+pub fn writes(choice: &Choice, carried: &Carried) -> Vec<Vec<Write>> {
     let set = &choice.set.set;
     let lead = set.lead();
     let version_tag = TagKind::Version(choice.version).tag();
@@ -239,11 +257,10 @@ pub fn writes(
         set_tag.into_iter().collect::<Vec<_>>(),
         others().filter(missing).map(|member| write(member, &version_tag)).collect(),
         Some(lead).filter(missing).map(|lead| write(lead, &version_tag)).into_iter().collect(),
+        // Written even where the list has it: seven digits may be those of another commit as well.
+        others().map(|member| write(member, &validated_tag)).collect(),
+        vec![write(lead, &validated_tag)],
     ];
-    if !tags.has(&validated_tag) {
-        steps.push(others().map(|member| write(member, &validated_tag)).collect());
-        steps.push(vec![write(lead, &validated_tag)]);
-    }
     steps.retain(|step| !step.is_empty());
     steps
 }

@@ -37,10 +37,14 @@ pub fn record_evidence(context: &Context, runs: &[TestRun]) {
     });
 }
 
-/// Notes and prints the tags that are there now.
+/// Notes the tags that are there now.
 pub fn record_tags(context: &Context, choice: &Choice) {
     let tags: Vec<String> = version_tags(choice).iter().map(ToString::to_string).collect();
     context.record(|facts| facts.artifacts.iter_mut().for_each(|artifact| artifact.tags.clone_from(&tags)));
+}
+
+/// Prints what became of the members.
+pub fn print_summary(context: &Context, choice: &Choice) {
     let mut table = Table::new(["IMAGE", "VERSION", "DIGEST"]);
     for member in &choice.set.set.members {
         table.row([member.repository.to_string(), choice.version.to_string(), member.digest.to_string()]);
@@ -58,8 +62,12 @@ pub fn print_plan(context: &Context, choice: &Choice, steps: &[Vec<Write>]) {
     ));
     for (number, step) in steps.iter().enumerate() {
         for write in step {
-            let place = format!("{}:{}", write.repository, write.tag);
-            context.output.print(format_args!("  {}. write {place} → {}", number + 1, write.digest));
+            context.output.print(format_args!("  {}. write {} → {}", number + 1, place(write), write.digest));
         }
     }
+}
+
+/// `repository:tag`.
+pub fn place(write: &Write) -> String {
+    format!("{}:{}", write.repository, write.tag)
 }
