@@ -3,16 +3,13 @@
 //! Tags are resolved before the tests and again after them: if they moved in between, there is no
 //! telling what was tested, and no evidence is made.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+mod commands;
 
 use futures_util::future::try_join_all;
 use granary_attest::bundle::sign_statement;
 use granary_attest::key::SigningKey;
-use granary_oci::TagOrDigest;
+use granary_oci::{Platform, TagOrDigest};
 use granary_plugin::{Context, Failure, Kind};
-use granary_redact::{Redactor, Secret};
 use granary_registry::Registry;
 use granary_release::{FoundSet, Member, TagKind};
 use granary_suite::{Records, attach_bundle, registry_failure};
@@ -20,19 +17,8 @@ use jiff::Timestamp;
 
 use crate::plan::{Circumstances, Ran, is_under_test, own_platform, ran, statement, times};
 use crate::report;
-use crate::results::{self, Decision, Outcome, ReadError, Verdict, decide};
-use crate::runner::{Command, End, Runs, child_env, run_with_teardown};
-use crate::settings::{Commands, Mode, Results, Settings};
-use crate::template::{self, Template, Values};
-
-/// Between SIGTERM and SIGKILL, when the tests ran out of time.
-const GRACE: Duration = Duration::from_secs(10);
-/// How long a teardown may take.
-const TEARDOWN_LIMIT: Duration = Duration::from_secs(5 * 60);
-/// What of the step's time is kept for teardown and evidence.
-const KEPT_BACK: Duration = Duration::from_secs(30);
-/// Name of the only test where the exit code is the result.
-const EXIT_CODE_TEST: &str = "command";
+use crate::results::{Decision, Outcome, Verdict, decide};
+use crate::settings::{Mode, Settings};
 
 /// A test run under way.
 pub struct TestRun<'a> {
@@ -64,12 +50,15 @@ impl TestRun<'_> {
     /// # Errors
     /// With exit code 13 if the tests failed, and the others of DESIGN §6.
     pub async fn run(&self) -> Result<(), Failure> {
-        self.check_tags().await?;
-        let ran = self.what_runs().await?;
+        let (ran, platforms) = {
+            let (tags, parts) = (self.check_tags(Moment::Before), self.what_runs());
+            tokio::try_join!(tags, parts)?.1
+        };
         if self.context.common.dry_run {
             report::print_plan(self.context, self.settings, &self.found, self.words()?.as_deref());
             return Ok(());
         }
+        report::subject(self.context, &self.found);
         let tested = match &self.settings.mode {
             Mode::Run(commands) => self.run_commands(commands).await?,
             Mode::Report => Tested { outcome: self.read_results()?, measured: None, problems: Vec::new() },
@@ -88,10 +77,14 @@ impl TestRun<'_> {
         }
         let mut decision = decide(&tested.outcome, &self.settings.rules);
         tested.problems.iter().for_each(|problem| decision.object(problem));
-        report::tests(self.context, &tested.outcome, &decision);
+        let took = tested.measured.map(|(started, finished)| finished.duration_since(started));
+        report::tests(self.context, &tested.outcome, &decision, took.and_then(|took| took.try_into().ok()));
         self.context.stop.check()?;
-        self.check_tags().await?;
-        self.attest(&ran, &decision, &tested).await?;
+        // In mode `report` the tests ran before the first look, which is the one after them already.
+        if matches!(self.settings.mode, Mode::Run(_)) {
+            self.check_tags(Moment::After).await?;
+        }
+        self.attest(&ran, platforms, &decision, &tested).await?;
         match decision.result {
             Verdict::Passed => Ok(()),
             Verdict::Failed => Err(report::failure(&decision)),
@@ -99,7 +92,7 @@ impl TestRun<'_> {
     }
 
     /// Every member's candidate tag must name what the set says.
-    async fn check_tags(&self) -> Result<(), Failure> {
+    async fn check_tags(&self, moment: Moment) -> Result<(), Failure> {
         let tag = TagKind::Candidate(self.found.set.candidate).tag();
         let look = self.found.set.members.iter().map(|member| {
             let target = TagOrDigest::from(&tag);
@@ -111,21 +104,32 @@ impl TestRun<'_> {
         for (member, found) in try_join_all(look).await? {
             let found = found.map(|descriptor| descriptor.digest);
             if found.as_ref() != Some(&member.digest) {
-                let there = found.map_or("nothing".to_owned(), |digest| digest.to_string());
-                let message = format!("{}:{tag} is {there}, not {}", member.repository, member.digest);
-                return Err(Failure::new(
-                    Kind::Conflict,
-                    format!("refusing to vouch for a candidate whose tags do not fit: {message}"),
-                )
-                .hint("run registry-push again: it finishes a candidate that it began")
-                .refusing("candidate.tags", there, member.digest.to_string()));
+                let hint = match (&found, moment) {
+                    (None, Moment::Before) => {
+                        "run registry-push again: it finishes a candidate that it began"
+                    }
+                    _ => {
+                        "candidates never move: find out who pushed to that tag, and publish the commit anew"
+                    }
+                };
+                let there = found.map_or("not there".to_owned(), |digest| digest.to_string());
+                let message =
+                    format!("{}:{tag} is {there}, the set says {}", member.repository, member.digest);
+                let refusal = match moment {
+                    Moment::Before => "refusing to test a candidate whose tags do not fit",
+                    Moment::After => "refusing to vouch for a candidate that changed while it was tested",
+                };
+                return Err(Failure::new(Kind::Conflict, format!("{refusal}: {message}"))
+                    .hint(hint)
+                    .refusing("candidate.tags", there, member.digest.to_string()));
             }
         }
         Ok(())
     }
 
-    /// The manifests that run on the platforms in question.
-    async fn what_runs(&self) -> Result<Vec<Ran>, Failure> {
+    /// The manifests that run on the platforms in question, and those platforms; none where an index has
+    /// nothing for this step's own: then the tests ran somewhere that nobody has named.
+    async fn what_runs(&self) -> Result<(Vec<Ran>, Vec<Platform>), Failure> {
         let indexes = self
             .found
             .set
@@ -133,10 +137,12 @@ impl TestRun<'_> {
             .iter()
             .filter(|member| granary_oci::media_type::is_index(&member.media_type));
         let parts = indexes.map(|member| self.parts_of(member));
-        Ok(try_join_all(parts).await?.concat())
+        let parts = try_join_all(parts).await?;
+        let platforms = if parts.iter().all(Option::is_some) { self.platforms() } else { Vec::new() };
+        Ok((parts.into_iter().flatten().flatten().collect(), platforms))
     }
 
-    async fn parts_of(&self, member: &Member) -> Result<Vec<Ran>, Failure> {
+    async fn parts_of(&self, member: &Member) -> Result<Option<Vec<Ran>>, Failure> {
         let target = TagOrDigest::from(&member.digest);
         let raw = self.registry.manifest(&member.repository, &target).await.map_err(registry_failure)?;
         let unusable = || {
@@ -145,158 +151,34 @@ impl TestRun<'_> {
         let raw = raw.ok_or_else(|| unusable().hint("it is not there; run registry-push again"))?;
         let manifest = raw.parse().map_err(|error| unusable().caused_by(error))?;
         match ran(&member.name, &member.digest, &manifest, &self.platforms()) {
-            Ok(parts) => Ok(parts),
+            Ok(parts) => Ok(Some(parts)),
             Err(error) if self.settings.platforms.is_empty() => {
-                self.context
-                    .output
-                    .warn(format_args!("evidence names no platform of `{}`: {error}", member.name));
-                Ok(Vec::new())
+                self.context.output.warn(format_args!(
+                    "{error}, and `platforms` does not say which was tested: evidence will name none"
+                ));
+                Ok(None)
             }
-            Err(error) => {
-                Err(Failure::new(Kind::Settings, "`platforms` cannot be what ran").caused_by(error))
-            }
+            Err(error) => Err(Failure::new(Kind::Settings, "`platforms` cannot be what ran")
+                .caused_by(error)
+                .hint("name the platforms that the tests ran")),
         }
     }
 
-    fn platforms(&self) -> Vec<granary_oci::Platform> {
+    fn platforms(&self) -> Vec<Platform> {
         match self.settings.platforms.as_slice() {
             [] => vec![own_platform()],
             given => given.to_vec(),
         }
     }
 
-    async fn run_commands(&self, commands: &Commands) -> Result<Tested, Failure> {
-        let command = self.command(commands, &commands.command, self.time_for_tests())?;
-        let teardown = commands.teardown.as_ref();
-        let teardown =
-            teardown.map(|template| self.command(commands, template, TEARDOWN_LIMIT)).transpose()?;
-        let before = self.fingerprints();
-        let mut redactor = Redactor::new();
-        commands.env.values().for_each(|value| redactor.add(&Secret::new(value.clone())));
-        let output = &self.context.output;
-        output.info(format_args!("running {}", command.argv.join(" ")));
-        let stop = async {
-            self.context.stop.requested().await;
-        };
-        let mut print = |_, line: &str| output.child_line(line);
-        let runs = run_with_teardown(&command, teardown.as_ref(), &redactor, &mut print, stop).await;
-        if let Some(failed) = runs.teardown_failure() {
-            output.warn(failed);
-        }
-        self.context.stop.check()?;
-        self.tested(&runs, &before)
-    }
-
-    /// What a run and the files it left say together: the exit code alone proves nothing, and neither do
-    /// files beside an exit code that contradicts them.
-    fn tested(&self, runs: &Runs, before: &BTreeMap<PathBuf, Fingerprint>) -> Result<Tested, Failure> {
-        let run = &runs.command;
-        let measured = Some((run.started, run.finished));
-        let not_run = |message: String| Failure::new(Kind::Tests, message);
-        let code = match &run.end {
-            End::Exited(code) => *code,
-            End::CouldNotStart(reason) => {
-                return Err(
-                    not_run(format!("the test command could not be started: {reason}")).hint(reason.hint())
-                );
-            }
-            ended => {
-                return Err(not_run(format!("the test command {ended}"))
-                    .hint("`timeout` is the time for the whole step"));
-            }
-        };
-        if self.settings.results == Results::ExitCode {
-            let outcome = Outcome::of_exit_code(EXIT_CODE_TEST, code, run.started, run.finished);
-            return Ok(Tested { outcome, measured, problems: Vec::new() });
-        }
-        if let Some(stale) = self.fingerprints().iter().find(|(file, now)| before.get(*file) == Some(*now)) {
-            return Err(not_run(format!("the tests left {} as it was before they ran", stale.0.display()))
-                .hint("results of an earlier run count for nothing; let the tests write them anew"));
-        }
-        let outcome = self.read_results().map_err(|failure| match code {
-            0 => failure,
-            code => failure.hint(format!("the test command ended with exit code {code}")),
-        })?;
-        let mut problems = Vec::new();
-        if code != 0 {
-            problems.push(format!("the test command ended with exit code {code}"));
-        }
-        if run.survivors > 0 {
-            problems.push(format!("{} processes that the tests started could not be ended", run.survivors));
-        }
-        Ok(Tested { outcome, measured, problems })
-    }
-
-    fn read_results(&self) -> Result<Outcome, Failure> {
-        let Results::Files { patterns, format } = &self.settings.results else {
-            return Ok(Outcome::default());
-        };
-        results::read(patterns, Path::new("."), *format).map_err(|error: ReadError| {
-            Failure::new(error.kind(), "there are no usable test results")
-                .caused_by(error)
-                .hint("`results` names the files that the tests write, relative to the step's folder")
-        })
-    }
-
-    /// Size and time of the files that `results` names now. Files that cannot be looked at are left to
-    /// the reading.
-    fn fingerprints(&self) -> BTreeMap<PathBuf, Fingerprint> {
-        let Results::Files { patterns, .. } = &self.settings.results else { return BTreeMap::new() };
-        let find = |pattern| results::find(std::slice::from_ref(pattern), Path::new(".")).ok();
-        let files = patterns.iter().filter_map(find).flatten();
-        let fingerprint = |file: PathBuf| {
-            let metadata = std::fs::metadata(&file).ok()?;
-            Some((file, (metadata.len(), metadata.modified().ok()?)))
-        };
-        files.filter_map(fingerprint).collect()
-    }
-
-    /// The time for the tests: the step's, but for what comes after them.
-    fn time_for_tests(&self) -> Duration {
-        self.context.remaining().saturating_sub(KEPT_BACK).max(Duration::from_secs(1))
-    }
-
-    fn command(
-        &self,
-        commands: &Commands,
-        template: &Template,
-        time_limit: Duration,
-    ) -> Result<Command, Failure> {
-        let argv = self.expand(template)?;
-        let env = child_env(&self.context.env, &commands.pass_env, &commands.env)
-            .map_err(|error| Failure::new(Kind::Settings, "`env` cannot be used").caused_by(error))?;
-        Ok(Command { argv, cwd: PathBuf::from("."), env, time_limit: Some(time_limit), grace: GRACE })
-    }
-
-    fn words(&self) -> Result<Option<Vec<String>>, Failure> {
-        match &self.settings.mode {
-            Mode::Run(commands) => self.expand(&commands.command).map(Some),
-            Mode::Report => Ok(None),
-        }
-    }
-
-    fn expand(&self, template: &Template) -> Result<Vec<String>, Failure> {
-        let set = &self.found.set;
-        let member = |member: &Member| template::Member {
-            name: member.name.clone(),
-            repository: format!("{}/{}", self.settings.registry.host, member.repository),
-            digest: member.digest.to_string(),
-        };
-        let values = Values {
-            members: set.members.iter().map(member).collect(),
-            lead: set.lead().name.clone(),
-            tag: set.candidate.to_string(),
-            version: set.candidate.base.to_string(),
-            candidate: set.candidate.to_string(),
-            results: self.settings.results.single_file().map(str::to_owned),
-        };
-        template.expand(&values).map_err(|error| {
-            Failure::new(Kind::Settings, "`command` or `teardown` cannot be filled in").caused_by(error)
-        })
-    }
-
     /// Signs what was decided, also that tests failed: promote's wait ends with it.
-    async fn attest(&self, ran: &[Ran], decision: &Decision, tested: &Tested) -> Result<(), Failure> {
+    async fn attest(
+        &self,
+        ran: &[Ran],
+        platforms: Vec<Platform>,
+        decision: &Decision,
+        tested: &Tested,
+    ) -> Result<(), Failure> {
         let Some(key) = &self.key else {
             self.context.output.info("no evidence: a step with `mode: report` and `signing_key` makes it");
             return Ok(());
@@ -307,7 +189,7 @@ impl TestRun<'_> {
             url: self.context.ci.pipeline_url.clone(),
             started_on,
             finished_on,
-            platforms: self.platforms(),
+            platforms,
             key_exposed: matches!(self.settings.mode, Mode::Run(_)),
         };
         let unsigned = |error: Box<dyn std::error::Error + Send + Sync>| {
@@ -321,6 +203,10 @@ impl TestRun<'_> {
             attach_bundle(self.registry, repository, subjects, bundle.clone(), self.context.now())
         });
         let attached = try_join_all(attach).await?.concat();
+        let subjects = places.iter().flat_map(|(repository, subjects)| {
+            subjects.iter().map(move |subject| format!("{repository}@{}", subject.digest))
+        });
+        let attached: Vec<_> = subjects.zip(attached).collect();
         report::evidence(self.context, decision, &attached, &key.public_key().hint());
         Ok(())
     }
@@ -339,5 +225,9 @@ impl TestRun<'_> {
     }
 }
 
-/// Size and time of a file.
-type Fingerprint = (u64, SystemTime);
+/// When the tags are looked at.
+#[derive(Clone, Copy)]
+enum Moment {
+    Before,
+    After,
+}

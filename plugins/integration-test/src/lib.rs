@@ -52,6 +52,13 @@ impl Plugin for IntegrationTest {
     }
 
     async fn run(settings: Settings, context: &Context) -> Result<Outcome, Failure> {
+        if let Some(event) = context.ci.event.as_ref().filter(|event| event.is_pull_request())
+            && settings.signing_key.is_some()
+        {
+            return Err(Failure::new(Kind::Refused, format!("refusing to sign on event {}", event.name()))
+                .hint("anybody may open a pull request; use `when: event: [push, tag, manual]`")
+                .refusing("event", event.name(), "push, tag, release, manual, deployment or cron"));
+        }
         let pipeline = match settings.subject {
             Subject::Pipeline => pipeline_commit(&context.ci, &context.workspace)?,
             _ => None,
@@ -77,7 +84,14 @@ impl Plugin for IntegrationTest {
         }
         let registry = connect(&settings.registry, context, &http(context)?, CONCURRENCY)?;
         let records = Records::new(registry.clone(), settings.registry.lead_repository(previous.as_deref())?);
+        // One token that reads and writes, instead of one for the reading and another for the writing.
+        if key.is_some() {
+            registry.announce_writes(records.repository(), &[]);
+        }
         let found = under_test(&records, &settings.subject, pipeline.as_ref(), previous.as_deref()).await?;
+        if key.is_some() && settings.attach_to_all {
+            found.set.members.iter().for_each(|member| registry.announce_writes(&member.repository, &[]));
+        }
         report::record(context, &settings.registry, &found);
         let run =
             TestRun { context, settings: &settings, registry: &registry, records: &records, found, key };
@@ -99,8 +113,22 @@ async fn under_test(
         None => records.select(subject, commit).await?,
     };
     found.ok_or_else(|| {
-        Failure::new(Kind::Tests, "there is nothing to test: no candidate is published")
-            .hint("registry-push publishes one; let it run before, or name one with `candidate`")
+        let wanted = match (subject, pipeline) {
+            (Subject::Candidate(candidate), _) => format!("no candidate {candidate}"),
+            (Subject::Digest(digest), _) => format!("no {digest}"),
+            (Subject::Tag(tag), _) => format!("no tag {tag}"),
+            (_, Some(pipeline)) => format!("no candidate of commit {}", pipeline.id),
+            (_, None) => "no candidate".to_owned(),
+        };
+        let failure =
+            Failure::new(Kind::Tests, format!("there is nothing to test: {wanted} in {}", records.repository()))
+                .hint("registry-push publishes candidates; let it run before, or name one with `candidate`");
+        match pipeline.is_some_and(|pipeline| !pipeline.certain) {
+            true => failure.hint(
+                "on an annotated tag that may be the id of the tag object: let the pipeline's own clone step run before",
+            ),
+            false => failure,
+        }
     })
 }
 

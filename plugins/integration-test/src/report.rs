@@ -1,9 +1,11 @@
 //! What a test run says: tests in the log, result file, failure.
 
+use std::time::Duration;
+
 use granary_oci::Digest;
 use granary_plugin::output::seconds;
 use granary_plugin::{Artifact, Context, Failure, Kind, Table};
-use granary_release::FoundSet;
+use granary_release::{FoundSet, ReleaseSet};
 use granary_suite::RegistrySettings;
 use serde_json::Value;
 
@@ -34,13 +36,25 @@ pub fn record(context: &Context, registry: &RegistrySettings, found: &FoundSet) 
     });
 }
 
-/// Prints and notes how the tests ended.
-pub fn tests(context: &Context, outcome: &Outcome, decision: &Decision) {
+/// Says what is under test.
+pub fn subject(context: &Context, found: &FoundSet) {
+    let set = &found.set;
+    context
+        .output
+        .info(format_args!("testing {} of commit {}, set {}", set.candidate, set.commit, found.digest));
+}
+
+/// Prints and notes how the tests ended, and how long they took where that was measured.
+pub fn tests(context: &Context, outcome: &Outcome, decision: &Decision, took: Option<Duration>) {
     let bad = |status| matches!(status, Status::Failed | Status::Error);
-    for test in outcome.tests.iter().filter(|test| bad(test.status)).take(FAILED) {
+    let failed: Vec<_> = outcome.tests.iter().filter(|test| bad(test.status)).collect();
+    for test in failed.iter().take(FAILED) {
         let message =
             test.message.as_deref().and_then(|message| message.lines().next()).unwrap_or("no message");
         context.output.info(format_args!("FAILED {}: {message}", test.name));
+    }
+    if failed.len() > FAILED {
+        context.output.info(format_args!("FAILED and {} more", failed.len() - FAILED));
     }
     let mut slowest: Vec<_> =
         outcome.tests.iter().filter_map(|test| Some((test.duration?, &test.name))).collect();
@@ -52,12 +66,13 @@ pub fn tests(context: &Context, outcome: &Outcome, decision: &Decision) {
     context.output.table(&table);
     let word = word(decision.result);
     let counts = (decision.passed.len(), decision.failed.len(), decision.skipped.len());
-    context
-        .output
-        .info(format_args!("{word}: {} passed, {} failed, {} skipped", counts.0, counts.1, counts.2));
     for problem in &decision.problems {
         context.output.info(format_args!("FAILED {problem}"));
     }
+    let took = took.map_or_else(String::new, |took| format!(" in {}", seconds(took)));
+    context
+        .output
+        .info(format_args!("{word}: {} passed, {} failed, {} skipped{took}", counts.0, counts.1, counts.2));
     context.record(|facts| {
         facts.extra.insert("result".to_owned(), Value::from(word));
         facts.extra.insert("passed".to_owned(), Value::from(counts.0));
@@ -67,12 +82,14 @@ pub fn tests(context: &Context, outcome: &Outcome, decision: &Decision) {
 }
 
 /// Notes the evidence that was attached.
-pub fn evidence(context: &Context, decision: &Decision, attached: &[Digest], key: &str) {
+///
+/// `attached` is what it was attached to, `repository@digest`, and as what; `key` is the key's hint.
+pub fn evidence(context: &Context, decision: &Decision, attached: &[(String, Digest)], key: &str) {
     let word = word(decision.result);
-    for digest in attached {
-        context.output.done(format_args!("evidence {word} attached as {digest}, signed by {key}"));
+    for (subject, digest) in attached {
+        context.output.done(format_args!("evidence {word} on {subject}: {digest}, signed by {key}"));
     }
-    let digests: Vec<Value> = attached.iter().map(|digest| Value::from(digest.to_string())).collect();
+    let digests: Vec<Value> = attached.iter().map(|(_, digest)| Value::from(digest.to_string())).collect();
     context.record(|facts| {
         facts.extra.insert("evidence".to_owned(), Value::from(digests));
     });
@@ -80,11 +97,16 @@ pub fn evidence(context: &Context, decision: &Decision, attached: &[Digest], key
 
 /// The failure of a run whose tests did not let the candidate through.
 pub fn failure(decision: &Decision) -> Failure {
-    let what = match (decision.failed.as_slice(), decision.problems.as_slice()) {
-        ([], [problem, ..]) => problem.clone(),
-        (failed, _) => format!("{} of {} tests failed", failed.len(), failed.len() + decision.passed.len()),
-    };
-    Failure::new(Kind::Tests, what).hint("the failed tests and their messages are listed above")
+    let failure = |what: String| Failure::new(Kind::Tests, what);
+    match (decision.failed.as_slice(), decision.problems.as_slice()) {
+        ([], [problem, ..]) => {
+            failure(problem.clone()).hint("look at the command's output above, and at which tests it selects")
+        }
+        (failed, _) => {
+            failure(format!("{} of {} tests failed", failed.len(), failed.len() + decision.passed.len()))
+                .hint("the failed tests and their messages are listed above")
+        }
+    }
 }
 
 /// Prints what would be tested.
@@ -100,7 +122,15 @@ pub fn print_plan(context: &Context, settings: &Settings, found: &FoundSet, comm
     if settings.signing_key.is_some() {
         context
             .output
-            .print(format_args!("  attach signed evidence to the set and to {}", set.lead().repository));
+            .print(format_args!("  attach signed evidence to the set and to {}", evidence_on(settings, set)));
+    }
+}
+
+fn evidence_on(settings: &Settings, set: &ReleaseSet) -> String {
+    let members: Vec<&str> = set.members.iter().map(|member| member.repository.as_str()).collect();
+    match settings.attach_to_all {
+        true => members.join(", "),
+        false => members[..1].concat(),
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use granary_oci::Platform;
-use granary_plugin::{Ci, Form, Group, Pem, Reader, Setting};
+use granary_plugin::{Ci, Env, Form, Group, Pem, Reader, Setting};
 use granary_suite::{RegistrySettings, Subject};
 
 use crate::results::{Format, Rules};
-use crate::template::Template;
+use crate::runner::child_env;
+use crate::template::{Template, TemplateError};
 
 /// The settings that only this plugin has.
 pub const OWN: Group = Group {
@@ -22,7 +23,7 @@ pub const OWN: Group = Group {
         Setting::new(
             "candidate",
             Form::Text,
-            "The candidate under test: `X.Y.Z-rc.N`, or the digest of its release set.",
+            "The candidate under test: `X.Y.Z-rc.N`, or a tag or digest of its release set.",
         )
         .default_told("what registry-push says, else the commit's newest set"),
         Setting::new(
@@ -40,7 +41,7 @@ pub const OWN: Group = Group {
         Setting::new(
             "results",
             Form::List,
-            "The files that the tests leave, with `*` and `?` as wildcards. `{results}` in `command` is the first of them.",
+            "The files that the tests leave, with `*` and `?` as wildcards. `{results}` in `command` is that file, where exactly one is named without wildcards.",
         ),
         Setting::new(
             "results_format",
@@ -51,7 +52,7 @@ pub const OWN: Group = Group {
         Setting::new("required_tests", Form::List, "Names of tests that must have passed, with `*` and `?` as wildcards."),
         Setting::new("max_skipped", Form::Integer, "How many tests may have been skipped.").default_told("any number"),
         Setting::new("platforms", Form::List, "The platforms that were tested, such as `linux/amd64`.").default_told("the step's own"),
-        Setting::new("env", Form::Map, "Variables for the tests. Every value is treated as a secret and masked in their output.").secret(),
+        Setting::new("env", Form::Map, "Variables for the tests. Values are treated as secrets and masked in their output, numbers and yes/no aside. Mode `run` only.").secret(),
         Setting::new("pass_env", Form::List, "Variables of this step that the tests may see; `CI_*` stands for a prefix. Never `PLUGIN_*`.")
             .default("CI,CI_*,PATH,HTTP_PROXY,http_proxy,HTTPS_PROXY,https_proxy,NO_PROXY,no_proxy,ALL_PROXY,all_proxy,SSL_CERT_FILE"),
         Setting::new("test_environment", Form::Text, "The name of the place where the tests ran.").default("integration"),
@@ -146,6 +147,17 @@ pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
     let subject = Subject::resolve(reader, ci, false);
     let mode = mode(reader);
     let results = results(reader, matches!(mode, Some(Mode::Report)));
+    if let (Some(Mode::Run(commands)), Some(results)) = (&mode, &results)
+        && results.single_file().is_none()
+    {
+        for (name, template) in
+            [("command", Some(&commands.command)), ("teardown", commands.teardown.as_ref())]
+        {
+            if template.is_some_and(Template::needs_results) {
+                reader.reject(name, TemplateError::NoResults.to_string(), "`results: one/file.json`");
+            }
+        }
+    }
     let rules = rules(reader);
     let platforms = platforms(reader);
     let test_environment = reader.text("test_environment").map(|name| name.trim().to_owned());
@@ -173,7 +185,7 @@ fn mode(reader: &mut Reader<'_>) -> Option<Mode> {
     let pass_env = reader.list("pass_env");
     match reader.choice("mode") {
         Some("report") => {
-            for name in ["command", "teardown"] {
+            for name in ["command", "teardown", "env", "pass_env"] {
                 if reader.is_set(name) {
                     reader.reject(name, "mode `report` runs nothing", "nothing, or mode `run`");
                 }
@@ -184,7 +196,19 @@ fn mode(reader: &mut Reader<'_>) -> Option<Mode> {
             reader.reject("mode", "`install` is not built yet", "`run` or `report`");
             None
         }
-        _ => {
+        // Not a mode: said already, and what it would need is anybody's guess.
+        None => None,
+        Some(_) => {
+            if let Err(error) = child_env(&Env::default(), &pass_env, &env) {
+                reader.reject("env", error.to_string(), "names of variables, with values");
+            }
+            if pass_env.iter().any(|name| name.to_ascii_uppercase().starts_with("PLUGIN_")) {
+                reader.reject(
+                    "pass_env",
+                    "the tests never see `PLUGIN_*`, which holds this step's own secrets",
+                    "other variables; `env` gives values to the tests",
+                );
+            }
             let command = reader.require("command", command)?;
             Some(Mode::Run(Box::new(Commands { command, teardown, env, pass_env })))
         }
@@ -255,3 +279,6 @@ fn platforms(reader: &mut Reader<'_>) -> Vec<Platform> {
     }
     platforms
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,11 @@ impl Template {
         Ok(Template { words })
     }
 
+    /// Whether `{results}` is among the placeholders.
+    pub fn needs_results(&self) -> bool {
+        self.words.iter().flatten().any(|piece| matches!(piece, Piece::Results))
+    }
+
     /// The words with the values in their places: as many words as before.
     ///
     /// # Errors

@@ -109,7 +109,8 @@ fn the_statement_names_set_members_and_parts_once_each() {
         Ran { name: "app linux/amd64".to_owned(), digest: Digest::of(b"part") },
     ];
     let statement = statement(&found, &parts, &decision(&["a"], &["b"]), &circumstances).unwrap();
-    let names: Vec<String> = statement.subjects.iter().filter_map(granary_attest::statement::ResourceDescriptor::sha256).collect();
+    let names: Vec<String> =
+        statement.subjects.iter().filter_map(granary_attest::statement::ResourceDescriptor::sha256).collect();
     assert_eq!(
         names,
         [found.digest.to_string(), Digest::of(b"app").to_string(), Digest::of(b"part").to_string()]
