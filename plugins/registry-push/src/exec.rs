@@ -11,7 +11,9 @@ use futures_util::future::try_join_all;
 use granary_oci::{Digest, Repository, Tag, TagOrDigest};
 use granary_plugin::{Context, Failure, Kind, Outcome};
 use granary_registry::Registry;
-use granary_release::{CommitId, FoundSet, Member, ReleaseSet, TagKind};
+use granary_release::{
+    CommitId, FoundSet, Member, NumberingError, ReleaseSet, TagKind, Version, VersionTags,
+};
 use granary_suite::{Records, registry_failure};
 
 use crate::members::{Loaded, Loader};
@@ -43,6 +45,12 @@ struct Writes<'a> {
     tags: Vec<Tag>,
 }
 
+impl Writes<'_> {
+    fn line(&self) -> String {
+        line(&self.member.repository, &self.tags, &self.member.digest)
+    }
+}
+
 impl Push<'_> {
     /// Publishes.
     ///
@@ -60,19 +68,14 @@ impl Push<'_> {
             return Ok(Outcome::Unchanged);
         }
         let loaded = self.loader.load(scratch).await?;
-        let decision = self.decide(&loaded, published).await?;
+        let (decision, is_first) = self.decide(&loaded, published).await?;
         let (found, is_new) = match decision {
             Decision::Leave(found) | Decision::Adopt(found) => (found, false),
             Decision::Publish(set) => (found_set(set), true),
         };
         report::record(self.context, &self.settings.registry, &found);
-        let present = self.look(&found, is_new).await?;
+        let present = self.look(&found, is_new, is_first).await?;
         let writes = self.writes(&found.set, &present);
-        if self.context.common.dry_run {
-            report::print_plan(self.context, &found, is_new, &writes_as_text(&writes));
-            return Ok(Outcome::Planned);
-        }
-        self.push_content(&loaded).await?;
         let mut set_tags = Vec::new();
         if is_new {
             set_tags.push(TagKind::CommitSet(&self.commit).tag());
@@ -80,6 +83,17 @@ impl Push<'_> {
         if present.candidate_set.is_none() {
             set_tags.push(TagKind::CandidateSet(found.set.candidate).tag());
         }
+        if self.context.common.dry_run {
+            let mut lines = Vec::new();
+            if !set_tags.is_empty() {
+                lines.push(line(self.records.repository(), &set_tags, &found.digest));
+            }
+            let changed = writes.iter().filter(|write| !write.tags.is_empty());
+            lines.extend(changed.map(Writes::line));
+            report::print_plan(self.context, &found, is_new, &lines);
+            return Ok(Outcome::Planned);
+        }
+        self.push_content(&loaded, &present, is_first).await?;
         self.write_set(&found, &set_tags).await?;
         let changed = self.write_tags(&loaded, writes).await? || !set_tags.is_empty();
         report::record_tags(self.context, &found.set, &tags(&found.set, &self.extra_tags));
@@ -92,11 +106,16 @@ impl Push<'_> {
         })
     }
 
-    async fn decide(&self, loaded: &[Loaded], published: Option<FoundSet>) -> Result<Decision, Failure> {
+    /// Also says whether the lead's repository is known not to exist yet.
+    async fn decide(
+        &self,
+        loaded: &[Loaded],
+        published: Option<FoundSet>,
+    ) -> Result<(Decision, bool), Failure> {
         let members: Vec<Member> = loaded.iter().map(|loaded| loaded.member.clone()).collect();
-        let stables = match needs_stables(&self.settings.task, &members, published.as_ref()) {
+        let (stables, is_first) = match needs_stables(&self.settings.task, &members, published.as_ref()) {
             true => self.stables().await?,
-            false => Vec::new(),
+            false => (Vec::new(), false),
         };
         let ci = &self.context.ci;
         let facts = Facts {
@@ -109,11 +128,14 @@ impl Push<'_> {
             published,
             stables,
         };
-        decide(&self.settings.task, &self.settings.numbering, &facts).map_err(conflict)
+        let decision = decide(&self.settings.task, &self.settings.numbering, &facts).map_err(conflict)?;
+        Ok((decision, is_first))
     }
 
-    /// Every stable version, from the whole list: a failed listing is not an empty registry.
-    async fn stables(&self) -> Result<Vec<granary_release::Version>, Failure> {
+    /// Every stable version, from the whole list: a failed listing is not an empty registry. Also whether
+    /// the registry says that there is no repository of the lead: then nothing need be looked for in it,
+    /// which is a request for every blob.
+    async fn stables(&self) -> Result<(Vec<Version>, bool), Failure> {
         let place = match &self.settings.stable_repo {
             Some(template) => {
                 let lead = &self.settings.sources[0].name;
@@ -121,14 +143,16 @@ impl Push<'_> {
                     Failure::new(Kind::Settings, "`stable_repo` cannot be used").caused_by(error)
                 })?
             }
-            None => return Ok(self.records.tags().await?.stables),
+            None => self.records.repository().clone(),
         };
-        Ok(Records::new(self.registry.clone(), place).tags().await?.stables)
+        let tags = self.registry.existing_tags(&place).await.map_err(registry_failure)?;
+        let is_first = tags.is_none() && place == *self.records.repository();
+        Ok((VersionTags::read(&tags.unwrap_or_default()).stables, is_first))
     }
 
     /// Looks at what is there before anything is written: the candidate in every member's repository
     /// (other bytes: 11), and for a set that is adopted all its other tags.
-    async fn look(&self, found: &FoundSet, is_new: bool) -> Result<Present, Failure> {
+    async fn look(&self, found: &FoundSet, is_new: bool, is_first: bool) -> Result<Present, Failure> {
         let candidate = TagKind::Candidate(found.set.candidate).tag();
         let wanted = tags(&found.set, &self.extra_tags);
         // The readers' tags of a new set are written whatever they named before: no need to look.
@@ -139,10 +163,12 @@ impl Push<'_> {
         }
         let candidate_set = TagKind::CandidateSet(found.set.candidate).tag();
         places.push((&found.set.lead().repository, &candidate_set));
+        places.retain(|(place, _)| !is_first || *place != self.records.repository());
         let look = places.iter().map(|(place, tag)| {
             let target = TagOrDigest::from(*tag);
             async move { self.registry.head_manifest(place, &target).await }
         });
+        // At the price of one round trip: a listing may lag behind, and a candidate must not move.
         let digests = try_join_all(look).await.map_err(registry_failure)?;
         let mut present = Present::default();
         for ((place, tag), digest) in places.into_iter().zip(digests) {
@@ -185,9 +211,25 @@ impl Push<'_> {
             .collect()
     }
 
-    async fn push_content(&self, loaded: &[Loaded]) -> Result<(), Failure> {
+    /// Brings the content of the members in that no tag leads to yet.
+    async fn push_content(
+        &self,
+        loaded: &[Loaded],
+        present: &Present,
+        is_first: bool,
+    ) -> Result<(), Failure> {
         self.context.stop.check()?;
-        try_join_all(loaded.iter().map(|member| member.push(self.context, self.registry))).await?;
+        let tagged = |member: &Member| {
+            present
+                .tags
+                .iter()
+                .any(|((place, _), digest)| *place == member.repository && *digest == member.digest)
+        };
+        let missing = loaded.iter().filter(|loaded| !tagged(&loaded.member)).map(|loaded| {
+            let is_empty = is_first && loaded.member.repository == *self.records.repository();
+            loaded.push(self.context, self.registry, is_empty)
+        });
+        try_join_all(missing).await?;
         Ok(())
     }
 
@@ -199,8 +241,7 @@ impl Push<'_> {
         }
         let started = Instant::now();
         self.records.write(&found.set, set_tags).await?;
-        let names = set_tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ");
-        let line = format!("{}:{names} → {}", self.records.repository(), found.digest);
+        let line = line(self.records.repository(), set_tags, &found.digest);
         self.context.output.done_in(line, started.elapsed());
         Ok(())
     }
@@ -229,8 +270,7 @@ impl Push<'_> {
             .expect("invariant: the members of the set are those that were loaded");
         let place = &write.member.repository;
         self.registry.put_tags(place, top, &write.tags).await.map_err(registry_failure)?;
-        let names = write.tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ");
-        self.context.output.done_in(format!("{place}:{names} → {}", write.member.digest), started.elapsed());
+        self.context.output.done_in(write.line(), started.elapsed());
         Ok(())
     }
 }
@@ -246,22 +286,26 @@ fn found_set(set: ReleaseSet) -> FoundSet {
     FoundSet { digest: set.to_manifest().digest().clone(), set }
 }
 
-fn writes_as_text(writes: &[Writes<'_>]) -> Vec<String> {
-    let one = |write: &Writes<'_>| {
-        let names = write.tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ");
-        format!("{}:{names} → {}", write.member.repository, write.member.digest)
-    };
-    writes.iter().filter(|write| !write.tags.is_empty()).map(one).collect()
+fn line(place: &Repository, tags: &[Tag], digest: &Digest) -> String {
+    let names = tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ");
+    format!("{place}:{names} → {digest}")
 }
 
+/// What a refusal to publish is called in the result file.
+const RULE: &str = "candidate.immutable";
+
 fn conflict(error: Conflict) -> Failure {
-    let hint = match &error {
-        Conflict::Numbering(_) => "set a higher `base_version`, or leave it out",
-        Conflict::Published { .. } => "a new pipeline gets a new number; by hand give another `rc_number`",
-    };
-    let kind = match &error {
-        Conflict::Numbering(granary_release::NumberingError::NotAbove { .. }) => Kind::Settings,
-        _ => Kind::Conflict,
-    };
-    Failure::new(kind, "refusing to publish").caused_by(error).hint(hint)
+    let failure = |kind| Failure::new(kind, "refusing to publish");
+    match &error {
+        Conflict::Numbering(NumberingError::NotAbove { highest, .. }) => {
+            failure(Kind::Settings).hint(format!("set `base_version` above {highest}, or leave it out"))
+        }
+        Conflict::Numbering(_) => {
+            failure(Kind::Conflict).hint("no version is left: somebody has published a number near 2^64")
+        }
+        Conflict::Published { found, wanted, .. } => failure(Kind::Conflict)
+            .refusing(RULE, found.to_string(), wanted.to_string())
+            .hint("a new pipeline gets a new number; by hand give another `rc_number`"),
+    }
+    .caused_by(error)
 }

@@ -11,8 +11,12 @@ pub mod report;
 pub mod settings;
 pub mod source;
 
+use std::io::Read as _;
+
 use granary_oci::Tag;
-use granary_plugin::{COMMON, Ci, Context, Example, Failure, Group, Kind, Outcome, Plugin, REGISTRY, Reader};
+use granary_plugin::{
+    COMMON, Ci, Context, Event, Example, Failure, Group, Kind, Outcome, Plugin, REGISTRY, Reader,
+};
 use granary_release::CommitId;
 use granary_suite::{Records, connect, http, pipeline_commit};
 use jiff::Timestamp;
@@ -48,13 +52,8 @@ impl Plugin for RegistryPush {
     }
 
     async fn run(settings: Settings, context: &Context) -> Result<Outcome, Failure> {
-        if let Some(event) = context.ci.event.as_ref().filter(|event| event.is_pull_request()) {
-            return Err(Failure::new(
-                Kind::Refused,
-                format!("refusing to publish on event {}", event.name()),
-            )
-            .hint("anybody may open a pull request; use `when: event: [push, tag, manual]`")
-            .refusing("event", event.name(), "push, tag, release, manual, deployment or cron"));
+        if let Some(event) = &context.ci.event {
+            may_publish(event)?;
         }
         if let Task::Skip(reason) = &settings.task {
             context.output.info(format_args!("skipped: {reason}"));
@@ -64,20 +63,26 @@ impl Plugin for RegistryPush {
         context.record(|facts| facts.commit = Some(commit.to_string()));
         let http = http(context)?;
         let registry = connect(&settings.registry, context, &http, settings.concurrency)?;
-        let lead = &settings.sources[0].name;
-        let lead = settings.registry.repo.repository(lead).map_err(|error| {
+        let names: Vec<String> = settings.sources.iter().map(|source| source.name.clone()).collect();
+        let repositories = settings.registry.repo.repositories(&names).map_err(|error| {
             Failure::new(Kind::Settings, "`repo` cannot be used with these names").caused_by(error)
         })?;
-        // One token that reads and writes, instead of one for the reading and another for the writing.
-        registry.announce_writes(&lead, &[]);
-        let records = Records::new(registry.clone(), lead);
+        let records = Records::new(registry.clone(), repositories[0].clone());
         let scratch = tempfile::tempdir().map_err(|error| {
             Failure::new(Kind::BadInput, "there is no folder for temporary files")
                 .caused_by(error)
                 .hint("mount one at /tmp, or set TMPDIR")
         })?;
         let provenance = provenance(context, &settings, &commit);
-        let loader = Loader { context, settings: &settings, registry: &registry, http: &http, provenance };
+        let loader = Loader {
+            context,
+            settings: &settings,
+            registry: &registry,
+            http: &http,
+            provenance,
+            repositories,
+        };
+        loader.announce();
         let extra_tags = extra_tags(&settings)?;
         let push = Push {
             context,
@@ -90,6 +95,21 @@ impl Plugin for RegistryPush {
         };
         push.run(scratch.path()).await
     }
+}
+
+/// Refuses pull requests, which anybody may open, and events that this version does not know: they may
+/// be as open.
+fn may_publish(event: &Event) -> Result<(), Failure> {
+    let hint = match event {
+        Event::Unknown(_) => "this version does not know the event; use `when: event: [push, tag, manual]`",
+        event if event.is_pull_request() => {
+            "anybody may open a pull request; use `when: event: [push, tag, manual]`"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::new(Kind::Refused, format!("refusing to publish on event {}", event.name()))
+        .hint(hint)
+        .refusing("event", event.name(), "push, tag, release, manual, deployment or cron"))
 }
 
 /// The commit that is published. A tag object's id is not one, and what is published under it would
@@ -110,14 +130,38 @@ fn commit(settings: &Settings, context: &Context) -> Result<CommitId, Failure> {
     }
 }
 
+/// Bytes of a `tags_file`: some hundred tags of the greatest length.
+const MOST_TAGS_BYTES: u64 = 64 * 1024;
+
+/// Why a `tags_file` cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum BadTagsFile {
+    #[error("it cannot be read")]
+    Read(#[source] std::io::Error),
+    #[error("it is larger than {MOST_TAGS_BYTES} bytes")]
+    TooLarge,
+    #[error("{0}")]
+    Tag(String),
+}
+
 /// `tags` and what `tags_file` has.
 fn extra_tags(settings: &Settings) -> Result<Vec<Tag>, Failure> {
     let mut tags = settings.tags.clone();
     let Some(file) = &settings.tags_file else { return Ok(tags) };
-    let unusable = || Failure::new(Kind::Settings, format!("`tags_file` {} cannot be used", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| unusable().caused_by(error))?;
+    let unusable = |cause: BadTagsFile| {
+        Failure::new(Kind::Settings, format!("`tags_file` {} cannot be used", file.display()))
+            .caused_by(cause)
+            .hint("an earlier step writes it into the workspace: tags separated by commas or lines")
+    };
+    let mut text = String::new();
+    let read = std::fs::File::open(file)
+        .and_then(|file| file.take(MOST_TAGS_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| unusable(BadTagsFile::Read(error)))?;
+    if read as u64 > MOST_TAGS_BYTES {
+        return Err(unusable(BadTagsFile::TooLarge));
+    }
     for word in text.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty()) {
-        let tag = extra_tag(word).map_err(|reason| unusable().hint(reason))?;
+        let tag = extra_tag(word).map_err(|reason| unusable(BadTagsFile::Tag(reason)))?;
         if !tags.contains(&tag) {
             tags.push(tag);
         }

@@ -45,6 +45,8 @@ pub struct Loader<'a> {
     pub http: &'a Http,
     /// For the annotations of artifacts that are made here.
     pub provenance: Provenance,
+    /// Where the members go, in the order of the sources.
+    pub repositories: Vec<Repository>,
 }
 
 impl Loader<'_> {
@@ -53,17 +55,28 @@ impl Loader<'_> {
     /// # Errors
     /// With exit code 20 or 2, if a source cannot be read; nothing has been sent then.
     pub async fn load(&self, scratch: &Path) -> Result<Vec<Loaded>, Failure> {
-        let names: Vec<String> = self.settings.sources.iter().map(|source| source.name.clone()).collect();
-        let repositories = self.settings.registry.repo.repositories(&names).map_err(|error| {
-            Failure::new(Kind::Settings, "`repo` cannot be used with these names").caused_by(error)
-        })?;
-        let each = self.settings.sources.iter().zip(repositories).enumerate();
+        let each = self.settings.sources.iter().zip(self.repositories.clone()).enumerate();
         let load = each.map(|(number, (source, repository))| {
             // Two archives may hold layers of one name.
             let scratch = scratch.join(number.to_string());
             async move { self.load_one(source, repository, &scratch).await }
         });
         try_join_all(load).await
+    }
+
+    /// Says what will be written and mounted, so that a token server is asked once for each repository
+    /// and not again at the first write or mount. A dry run reads only.
+    pub fn announce(&self) {
+        if self.context.common.dry_run {
+            return;
+        }
+        for (source, repository) in self.settings.sources.iter().zip(&self.repositories) {
+            let mount = match &source.place {
+                Place::Image(image) if image.host == *self.registry.host() => Some(&image.repository),
+                _ => None,
+            };
+            self.registry.announce_writes(repository, mount.map_or(&[], std::slice::from_ref));
+        }
     }
 
     async fn load_one(
@@ -110,12 +123,21 @@ impl Loader<'_> {
     }
 
     async fn load_image(&self, reference: &Reference) -> Result<(RawManifest, Bytes), Failure> {
-        let registry = match reference.host == *self.registry.host() {
+        let here = reference.host == *self.registry.host();
+        let registry = match here {
             true => self.registry.clone(),
             false => connect_elsewhere(&reference.host, self.context, self.http, self.settings.concurrency)?,
         };
-        let found =
-            registry.manifest(&reference.repository, &reference.target).await.map_err(registry_failure)?;
+        let found = registry.manifest(&reference.repository, &reference.target).await;
+        let found = found.map_err(|error| match error.class() {
+            Class::Auth if !here => Failure::new(Kind::Unauthorized, "refusing to publish")
+                .caused_by(error)
+                .hint(format!(
+                    "`username` and `password` are for {} alone: for other registries use an auth file (DOCKER_CONFIG)",
+                    self.registry.host()
+                )),
+            _ => registry_failure(error),
+        })?;
         let top = found.ok_or_else(|| {
             Failure::new(Kind::BadInput, format!("source image:{reference} is not there"))
                 .hint("the step that pushes it has to run before this one, to the same place")
@@ -130,15 +152,16 @@ impl Loaded {
         &self.top
     }
 
-    /// Brings the bytes into the member's repository, by digest.
+    /// Brings the bytes into the member's repository, by digest. `is_empty`: nothing is there yet, so
+    /// nothing is looked for.
     ///
     /// # Errors
     /// If the registry fails or the bytes are not what their digests say.
-    pub async fn push(&self, context: &Context, registry: &Registry) -> Result<(), Failure> {
+    pub async fn push(&self, context: &Context, registry: &Registry, is_empty: bool) -> Result<(), Failure> {
         let started = Instant::now();
         let place = &self.member.repository;
         let report = match &self.bytes {
-            Bytes::Local(content) => send(context, registry, place, content).await?,
+            Bytes::Local(content) => send(context, registry, place, content, is_empty).await?,
             Bytes::Remote { registry: from, repository }
                 if from.is_same_as(registry) && repository == place =>
             {
@@ -146,13 +169,16 @@ impl Loaded {
             }
             Bytes::Remote { registry: from, repository } => {
                 let target = TagOrDigest::from(&self.member.digest);
-                if registry.head_manifest(place, &target).await.map_err(registry_failure)?.is_some() {
+                let look = async { registry.head_manifest(place, &target).await.map_err(registry_failure) };
+                if !is_empty && look.await?.is_some() {
                     TransferReport { top_present: true, ..TransferReport::default() }
                 } else {
-                    registry.announce_writes(place, std::slice::from_ref(repository));
                     let options = CopyOptions::default();
                     let content = from.read_content(repository, &self.member.digest, &options).await;
-                    send(context, registry, place, &content.map_err(registry_failure)?).await?
+                    let content = content.map_err(registry_failure)?;
+                    // A mount finds out by itself what is there.
+                    let skip_looking = is_empty || from.is_same_as(registry);
+                    send(context, registry, place, &content, skip_looking).await?
                 }
             }
         };
@@ -174,13 +200,14 @@ async fn send(
     registry: &Registry,
     place: &Repository,
     content: &Content,
+    skip_looking: bool,
 ) -> Result<TransferReport, Failure> {
     let total = content.blobs.iter().map(|(descriptor, _)| descriptor.size).sum();
     let shown = Mutex::new(context.output.progress(format!("pushing {place}"), Some(total)));
     let progress = std::sync::Arc::new(move |_: &granary_oci::Digest, bytes: u64| {
         shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(bytes);
     });
-    let options = TransferOptions { progress: Some(progress), ..TransferOptions::default() };
+    let options = TransferOptions { fresh_repository: skip_looking, progress: Some(progress) };
     registry.push_content(place, content, &options).await.map_err(transfer_failure)
 }
 
@@ -208,5 +235,5 @@ fn source_failure(error: SourceError) -> Failure {
         Kind::Settings => "check `sources`: paths are relative to the step's folder",
         _ => "build it again; nothing was sent",
     };
-    Failure::new(kind, "a source cannot be used").caused_by(error).hint(hint)
+    Failure::new(kind, "refusing to publish").caused_by(error).hint(hint)
 }

@@ -42,14 +42,6 @@ pub fn print_plan(context: &Context, found: &FoundSet, is_new: bool, writes: &[S
     context
         .output
         .print(format_args!("plan: {verb} {} (commit {}, set {})", set.candidate, set.commit, found.digest));
-    if is_new {
-        context.output.print(format_args!(
-            "  write {}:set-{} → {}",
-            set.lead().repository,
-            set.commit,
-            found.digest
-        ));
-    }
     for write in writes {
         context.output.print(format_args!("  write {write}"));
     }

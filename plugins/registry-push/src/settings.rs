@@ -1,17 +1,20 @@
 //! The settings of registry-push: the table, and what their texts mean.
 
+mod sources;
+
 use std::path::PathBuf;
 
-use granary_oci::{Reference, Tag};
+use granary_oci::Tag;
 use granary_plugin::{Ci, Event, Form, Group, Reader, Setting};
 use granary_release::{Bump, CommitId, Version, reserved};
 use granary_suite::{RegistrySettings, RepositoryTemplate};
 
 use crate::plan::{Numbering, Task, task};
-use crate::source::{LocalSource, SourceSpec, default_name};
 
-/// Where `names` go in an `image:` source.
-const PLACEHOLDER: &str = "{name}";
+pub use sources::{NamedSource, Place};
+
+/// More connections than this make a registry slower, not faster.
+const MOST_CONCURRENCY: u64 = 64;
 
 /// The settings that only this plugin has.
 pub const OWN: Group = Group {
@@ -49,7 +52,7 @@ pub const OWN: Group = Group {
             "Which number of the highest stable version is raised.",
         )
         .default("patch"),
-        Setting::new("rc_number", Form::Text, "N in `X.Y.Z-rc.N`, from 1 on.")
+        Setting::new("rc_number", Form::Text, "N in `X.Y.Z-rc.N`, a whole number from 1 on.")
             .default_told("`CI_PIPELINE_NUMBER`"),
         Setting::new("tag_prefix", Form::Text, "What stands before the version in Git tags.").default("v"),
         Setting::new(
@@ -60,7 +63,8 @@ pub const OWN: Group = Group {
         Setting::new("tags_file", Form::Text, "A file with further tags, separated by commas or lines."),
         Setting::new("concurrency", Form::Integer, "How many requests may be under way at once, 1 to 64.")
             .default("16"),
-        Setting::new("commit", Form::Commit, "By hand only: the full id of the commit that was built.")
+        // Not `Form::Commit`: that takes abbreviations, and nothing can be found under one.
+        Setting::new("commit", Form::Text, "By hand only: the commit that was built, all 40 hex digits.")
             .default_told("`CI_COMMIT_SHA`"),
         Setting::new("branch", Form::Text, "By hand only: the branch that the commit was built from.")
             .default_told("`CI_COMMIT_BRANCH`"),
@@ -92,37 +96,16 @@ pub struct Settings {
     pub branch: Option<String>,
 }
 
-/// A source with the name that its artifact has in the set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedSource {
-    /// `[a-z0-9-]+`.
-    pub name: String,
-    /// Where the bytes are.
-    pub place: Place,
-}
-
-/// Where the bytes of a source are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// On disk.
-    Local(LocalSource),
-    /// In a registry.
-    Image(Reference),
-}
-
 /// Reads the settings. Pure.
 pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
     let registry = RegistrySettings::resolve(reader, ci);
     let tag_prefix = reader.text("tag_prefix").unwrap_or_default();
     let task = task(ci.event.as_ref(), ci.tag.as_deref(), &tag_prefix);
-    let sources = sources(reader, registry.as_ref());
+    let sources = sources::sources(reader, registry.as_ref());
     let numbering = numbering(reader, ci, &task);
     let stable_repo = stable_repo(reader, registry.as_ref());
     let tags = extra_tags(reader);
-    let concurrency = reader.integer("concurrency").unwrap_or_default();
-    if !(1..=64).contains(&concurrency) {
-        reader.reject("concurrency", "out of range", "1 to 64");
-    }
+    let concurrency = concurrency(reader);
     let (commit, branch) = by_hand(reader, ci);
     Some(Settings {
         registry: registry?,
@@ -132,10 +115,20 @@ pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
         stable_repo,
         tags,
         tags_file: reader.text("tags_file").map(PathBuf::from),
-        concurrency: usize::try_from(concurrency).unwrap_or(1),
+        concurrency: concurrency?,
         commit,
         branch,
     })
+}
+
+/// Requests under way at once, if the number makes sense.
+fn concurrency(reader: &mut Reader<'_>) -> Option<usize> {
+    let number = reader.integer("concurrency")?;
+    if !(1..=MOST_CONCURRENCY).contains(&number) {
+        reader.reject("concurrency", format!("out of range: `{number}`"), "1 to 64");
+        return None;
+    }
+    usize::try_from(number).ok()
 }
 
 /// Parses `tags` and refuses those that a candidate must not move.
@@ -204,10 +197,15 @@ fn rc_number(reader: &mut Reader<'_>, ci: &Ci, task: &Task) -> Option<u64> {
         (None, _) if !needed => return Some(1),
         (None, Some(_)) => reader.reject(
             "rc_number",
-            "CI_PIPELINE_NUMBER is 0, as `woodpecker-cli exec` sets it: every run would publish the same candidate",
+            "CI_PIPELINE_NUMBER is 0, as `woodpecker-cli exec` sets it, and every run would publish the same \
+             candidate: set PLUGIN_RC_NUMBER or --rc-number",
             ACCEPTED,
         ),
-        (None, None) => reader.reject("rc_number", "there is no CI_PIPELINE_NUMBER", ACCEPTED),
+        (None, None) => reader.reject(
+            "rc_number",
+            "required without a CI_PIPELINE_NUMBER, set PLUGIN_RC_NUMBER or --rc-number",
+            ACCEPTED,
+        ),
     }
     None
 }
@@ -234,120 +232,21 @@ fn by_hand(reader: &mut Reader<'_>, ci: &Ci) -> (Option<CommitId>, Option<String
         }
         return (None, None);
     }
-    let commit = reader.commit_like("commit");
-    let commit = reader.require("commit", commit);
-    let full = commit.and_then(|text| {
-        text.parse::<CommitId>()
-            .map_err(|error| reader.reject("commit", error.to_string(), "all 40 hex digits"))
-            .ok()
-    });
-    (full, reader.text("branch"))
-}
-
-/// The sources with their names, lead first.
-fn sources(reader: &mut Reader<'_>, registry: Option<&RegistrySettings>) -> Option<Vec<NamedSource>> {
-    let given = reader.list_or_map("sources");
-    let names = reader.list("names");
-    if given.is_empty() {
-        reader.require::<()>("sources", None);
-        return None;
-    }
-    let expanded = expand(reader, given, names)?;
-    let mut sources = Vec::new();
-    for (name, text) in expanded {
-        sources.push(named(reader, name, &text, registry)?);
-    }
-    for (index, source) in sources.iter().enumerate() {
-        if sources[..index].iter().any(|other| other.name == source.name) {
-            reader.reject("names", format!("`{}` is there twice", source.name), "names that differ");
-            return None;
+    const FULL: &str = "all 40 hex digits, in quotes";
+    let commit = match (reader.is_set("commit"), reader.text("commit")) {
+        (false, _) => {
+            reader.reject("commit", "required by hand, set PLUGIN_COMMIT or --commit", FULL);
+            None
         }
-    }
-    let registry = registry?;
-    let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
-    if let Err(error) = registry.repo.repositories(&names) {
-        reader.reject("repo", error.to_string(), "a repository such as `acme/{name}`, in quotes");
-    }
-    if let Some(lead) = &registry.lead {
-        match names.iter().position(|name| name == lead) {
-            Some(index) => sources[..=index].rotate_right(1),
-            None => reader.reject(
-                "lead",
-                format!("`{lead}` is none of {}", names.join(", ")),
-                "the name of an image",
-            ),
-        }
-    }
-    Some(sources)
+        (true, text) => text.and_then(|text| {
+            text.to_ascii_lowercase()
+                .parse::<CommitId>()
+                .map_err(|error| reader.reject("commit", error.to_string(), FULL))
+                .ok()
+        }),
+    };
+    (commit, reader.text("branch"))
 }
 
-/// Puts names to sources: a map has them, a list takes them from `names`, one `image:…{name}…` is
-/// repeated for each of `names`.
-fn expand(
-    reader: &mut Reader<'_>,
-    given: Vec<(Option<String>, String)>,
-    names: Vec<String>,
-) -> Option<Vec<(Option<String>, String)>> {
-    if names.is_empty() {
-        return Some(given);
-    }
-    if given.iter().any(|(name, _)| name.is_some()) {
-        reader.reject("names", "`sources` is a map and has names already", "one of the two");
-        return None;
-    }
-    if let [(None, text)] = given.as_slice()
-        && text.contains(PLACEHOLDER)
-    {
-        let each = |name: String| (Some(name.clone()), text.replace(PLACEHOLDER, &name));
-        return Some(names.into_iter().map(each).collect());
-    }
-    if names.len() != given.len() {
-        let reason = format!("{} names for {} sources", names.len(), given.len());
-        reader.reject("names", reason, "as many names as sources");
-        return None;
-    }
-    Some(names.into_iter().map(Some).zip(given.into_iter().map(|(_, text)| text)).collect())
-}
-
-fn named(
-    reader: &mut Reader<'_>,
-    name: Option<String>,
-    text: &str,
-    registry: Option<&RegistrySettings>,
-) -> Option<NamedSource> {
-    const FORM: &str = "`oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`, `dir:PATH` or `image:REF`";
-    if text.contains(PLACEHOLDER) {
-        reader.reject(
-            "names",
-            format!("`{text}` has a {{name}} and there are no names for it"),
-            "a list of names",
-        );
-        return None;
-    }
-    let spec: SourceSpec = text
-        .parse()
-        .map_err(|error: crate::source::ParseSourceError| reader.reject("sources", error.to_string(), FORM))
-        .ok()?;
-    let name = match name {
-        Some(name) => name,
-        // A single image needs no name of its own: its repository has one.
-        None => match (default_name(&spec), registry) {
-            (Ok(name), _) => name,
-            (Err(_), Some(registry)) if !registry.repo.is_per_member() => registry.repo.last_part(),
-            (Err(error), _) => {
-                reader.reject("names", error.to_string(), "names of `a-z`, `0-9` and `-`");
-                return None;
-            }
-        },
-    };
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if name.is_empty() || !name.bytes().all(allowed) {
-        reader.reject("names", format!("`{name}` is not a name"), "names of `a-z`, `0-9` and `-`");
-        return None;
-    }
-    let place = match spec {
-        SourceSpec::Local(local) => Place::Local(local),
-        SourceSpec::Image(reference) => Place::Image(reference),
-    };
-    Some(NamedSource { name, place })
-}
+#[cfg(test)]
+mod tests;
