@@ -1,15 +1,22 @@
 //! From library errors to exit codes, once for all plugins.
 
+use std::error::Error;
+use std::fmt;
+
+use granary_net::HttpError;
 use granary_plugin::{Failure, Kind};
 use granary_registry::{Class, RegistryError};
 use granary_release::SetError;
 
 /// Maps a registry error to its exit code, with what can be done about it.
 pub fn registry_failure(error: RegistryError) -> Failure {
-    let what = error.operation().to_string();
     let (kind, hint) = match error.class() {
+        Class::Unavailable if is_tls(&error) => (
+            Kind::Unavailable,
+            "if the registry's certificate comes from a private CA, give that CA's as `ca_cert`: PEM text, or a path",
+        ),
         Class::Unavailable => {
-            (Kind::Unavailable, "run it again when the registry answers; nothing is half-written")
+            (Kind::Unavailable, "run it again when the registry answers; it continues where this run stopped")
         }
         Class::Auth => {
             (Kind::Unauthorized, "check `username` and `password`, and what that user may do there")
@@ -27,7 +34,32 @@ pub fn registry_failure(error: RegistryError) -> Failure {
             (Kind::BadInput, "the source, the certificate or the file named above has to be mended")
         }
     };
-    Failure::new(kind, format!("failed while {what}")).caused_by(error).hint(hint)
+    let failure = Failure::new(kind, error.to_string()).hint(hint);
+    match error.source() {
+        Some(_) => failure.caused_by(Cause(error)),
+        None => failure,
+    }
+}
+
+/// What lies below a registry error, whose own words are the failure's message already.
+#[derive(Debug)]
+struct Cause(RegistryError);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.source().map_or(Ok(()), |source| fmt::Display::fmt(source, formatter))
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source().and_then(Error::source)
+    }
+}
+
+/// True where the peer was reached and its TLS was not acceptable: waiting does not help.
+fn is_tls(error: &RegistryError) -> bool {
+    matches!(error, RegistryError::Unreachable { source, .. } if matches!(**source, HttpError::Tls { .. }))
 }
 
 /// Maps something that is no release set.

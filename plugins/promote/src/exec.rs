@@ -8,12 +8,11 @@ use granary_oci::{Digest, RawManifest, TagOrDigest};
 use granary_plugin::{Context, Failure, Kind, Outcome};
 use granary_registry::Registry;
 use granary_release::{FoundSet, Standing, TagKind, TestRun, Verdict, standing};
-use granary_suite::{PipelineCommit, Records, Subject, registry_failure};
+use granary_suite::{Records, registry_failure};
 
-use crate::facts::{Asked, Lookup, Wait, accepted_line, evidence_failure};
-use crate::plan::{
-    Carried, Choice, Conflict, Facts, Progress, Wanted, Write, choose, newest_beside, progress, writes,
-};
+use crate::facts::{Asked, Lookup, Wait, accepted_line};
+use crate::plan::{Carried, Choice, Facts, Progress, Wanted, Write, choose, newest_beside, progress, writes};
+use crate::refusal::{conflict, evidence_failure, nothing_published};
 use crate::report;
 use crate::settings::{OnSuperseded, Settings};
 
@@ -161,17 +160,18 @@ impl Promotion<'_> {
             self.context.output.info(format_args!("skipped, superseded: {found}"));
             return Ok(Some(Outcome::Skipped));
         }
+        let candidate = set.set.candidate;
         let message = match kind {
-            Kind::Conflict => format!("refusing to promote {}: {found}", set.set.candidate),
+            Kind::Conflict => format!("refusing to promote {candidate}: {found}"),
             _ => format!(
-                "refusing to promote {}: there is no telling whether it is newer than what is stable",
-                set.set.candidate
+                "refusing to promote {candidate}: there is no telling whether it is the newest: {found}"
             ),
         };
-        Err(Failure::new(kind, message)
-            .hint(format!("found: {found}"))
-            .hint("`allow_older: true` promotes it all the same")
-            .refusing("order", found, "a candidate newer than the newest stable version"))
+        Err(Failure::new(kind, message).hint("`allow_older: true` promotes it all the same").refusing(
+            "order",
+            found,
+            "a candidate newer than the newest stable version",
+        ))
     }
 
     /// The test runs that let a set in. `None` where they had to be waited for: by then everything that
@@ -267,42 +267,7 @@ impl Promotion<'_> {
     }
 }
 
-fn nothing_published(asked: &Asked<'_>, lead: &granary_oci::Repository) -> Failure {
-    let what = match (asked.subject, asked.pipeline) {
-        (Subject::Pipeline, Some(pipeline)) => format!("commit {}", pipeline.id),
-        (Subject::Pipeline, None) => "this run".to_owned(),
-        (Subject::Commit(commit), _) => format!("commit `{commit}`"),
-        (Subject::Candidate(candidate), _) => format!("candidate {candidate}"),
-        (Subject::Digest(digest), _) => digest.to_string(),
-        (Subject::Tag(tag), _) => format!("tag `{tag}`"),
-    };
-    let message = format!("{lead} has nothing published for {what}");
-    let failure = Failure::new(Kind::Evidence, message.clone())
-        .refusing("evidence", message, "a release set written by registry-push")
-        .hint("registry-push publishes a commit; `wait_for_evidence` waits for a pipeline that still does");
-    match (asked.subject, asked.pipeline) {
-        (Subject::Pipeline, Some(PipelineCommit { certain: false, .. })) => failure.hint(
-            "on an annotated tag CI_COMMIT_SHA may name the tag object, and the workspace has no objects to tell: let the clone step run",
-        ),
-        _ => failure,
-    }
-}
-
-fn conflict(error: Conflict) -> Failure {
-    let hint = match &error {
-        Conflict::OtherBytes { version, .. } => {
-            format!("{version} stays as it is; a change needs a new commit")
-        }
-        Conflict::Taken { version, .. } => format!("choose another version than {version}"),
-        Conflict::Published { version, .. } => {
-            format!("{version} was not written by this suite, or for another set; use another version")
-        }
-        Conflict::Numbering { .. } => "`on_taken: next` takes the next free version".to_owned(),
-    };
-    Failure::new(Kind::Conflict, "refusing to promote").caused_by(error).hint(hint)
-}
-
-/// The tag that tells readers what was promoted; exported for the report.
+/// The tags that every member has in the end; exported for the report.
 pub fn version_tags(choice: &Choice) -> [granary_oci::Tag; 2] {
     [TagKind::Version(choice.version).tag(), TagKind::Validated(&choice.set.set.commit).tag()]
 }

@@ -7,11 +7,9 @@ use futures_util::future::try_join_all;
 use granary_attest::trust::TrustedKey;
 use granary_oci::{Digest, Repository, TagOrDigest};
 use granary_plugin::output::seconds;
-use granary_plugin::{Context, Failure, Kind, StepResult};
+use granary_plugin::{Context, Failure, StepResult};
 use granary_registry::Registry;
-use granary_release::{
-    EvidenceRules, FoundSet, Rejection, TagKind, TestRun, Verdict, Version, VersionTags, judge,
-};
+use granary_release::{EvidenceRules, FoundSet, TagKind, TestRun, Verdict, Version, VersionTags, judge};
 use granary_suite::{PipelineCommit, Records, Subject, collect_test_runs, registry_failure};
 
 use crate::plan::{Carried, Facts, Wanted, versions_to_look_up};
@@ -48,6 +46,10 @@ impl Lookup<'_> {
     pub async fn facts(&self, asked: &Asked<'_>, wanted: Wanted) -> Result<Option<Facts>, Failure> {
         let (tags, found) = tokio::try_join!(self.records.tags(), self.asked_set(asked))?;
         let Some((asked_set, named)) = found else { return Ok(None) };
+        // As for the lead: one token for each repository that reads and writes.
+        for member in &asked_set.set.members {
+            self.registry.announce_writes(&member.repository, &[]);
+        }
         let lineage = self.lineage(&asked_set, named).await?;
         let versions = versions_to_look_up(&lineage, &tags, wanted);
         let set_tags: Vec<_> = versions.iter().map(|&version| TagKind::VersionSet(version).tag()).collect();
@@ -152,6 +154,7 @@ impl Lookup<'_> {
 
 /// A bounded wait for what another pipeline is still doing.
 pub struct Wait {
+    limit: Duration,
     until: Instant,
     told: bool,
 }
@@ -159,7 +162,7 @@ pub struct Wait {
 impl Wait {
     /// A wait of at most `limit`, begun now.
     pub fn new(limit: Duration) -> Self {
-        Wait { until: Instant::now() + limit, told: false }
+        Wait { limit, until: Instant::now() + limit, told: false }
     }
 
     /// Waits until it is time to ask again; `false` once the wait is over.
@@ -172,7 +175,7 @@ impl Wait {
             return Ok(false);
         }
         if !self.told {
-            context.output.info(format_args!("waiting for {what}, at most {}", seconds(left)));
+            context.output.info(format_args!("waiting for {what}, at most {}", seconds(self.limit)));
             self.told = true;
         }
         tokio::select! {
@@ -182,22 +185,15 @@ impl Wait {
     }
 }
 
-/// A rejection as a failure with exit code 14.
-pub fn evidence_failure(found: &FoundSet, rejection: Rejection) -> Failure {
-    let message = format!("refusing to promote {}: {}", found.set.candidate, rejection.found);
-    Failure::new(Kind::Evidence, message).hint(format!("needed: {}", rejection.needed)).refusing(
-        rejection.rule,
-        rejection.found,
-        rejection.needed,
-    )
-}
-
 /// What is said of the evidence that let a set in.
 pub fn accepted_line(runs: &[TestRun]) -> String {
     let one = |run: &TestRun| {
         format!(
             "{} passed in `{}`, signed by `{}`, finished {}",
-            run.passed, run.environment, run.key, run.finished_on
+            run.passed,
+            run.environment,
+            run.key,
+            run.finished_on.strftime("%Y-%m-%dT%H:%M:%SZ")
         )
     };
     runs.iter().map(one).collect::<Vec<_>>().join("; ")

@@ -7,6 +7,7 @@
 pub mod exec;
 pub mod facts;
 pub mod plan;
+pub mod refusal;
 pub mod report;
 pub mod settings;
 

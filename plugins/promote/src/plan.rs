@@ -183,9 +183,10 @@ pub fn newest_beside(version: Version, wanted: Wanted, tags: &VersionTags) -> Op
 /// How far a version has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// No member carries it: evidence and gates decide.
+    /// No member carries it, or no run of ours put it there: evidence and gates decide.
     Untouched,
-    /// A member carries it: it was let in before, and is finished without being judged again.
+    /// Its `set-<X.Y.Z>` is there and a member carries it: it was let in before, and is finished without
+    /// being judged again.
     Begun,
     /// Everything is there.
     Complete,
@@ -211,10 +212,11 @@ pub fn progress(choice: &Choice, tags: &VersionTags, carried: &Carried) -> Resul
     }
     let everywhere = carried.len() == choice.set.set.members.len();
     let validated = tags.has(&TagKind::Validated(&choice.set.set.commit).tag());
-    Ok(match (carried.is_empty(), everywhere && validated && choice.begun) {
-        (_, true) => Progress::Complete,
-        (true, _) => Progress::Untouched,
-        (false, _) => Progress::Begun,
+    // Without `set-<X.Y.Z>` nobody of ours let it in: a version tag alone, put there by hand, is no judgement.
+    Ok(match (choice.begun && !carried.is_empty(), everywhere && validated) {
+        (true, true) => Progress::Complete,
+        (true, false) => Progress::Begun,
+        (false, _) => Progress::Untouched,
     })
 }
 

@@ -243,3 +243,6 @@ fn trusted_keys(reader: &mut Reader<'_>) -> Option<TrustedKeys> {
         false => reader.pem("trusted_keys").map(TrustedKeys::File),
     }
 }
+
+#[cfg(test)]
+mod tests;

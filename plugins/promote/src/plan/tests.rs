@@ -249,6 +249,18 @@ fn killed_anywhere_the_rest_is_still_to_do() {
 }
 
 #[test]
+fn a_version_tag_by_hand_is_no_judgement() {
+    let asked = found('a', "0.1.1-rc.5", "a");
+    let members = asked.set.members.iter().map(|member| (member.repository.clone(), member.digest.clone()));
+    let carried: Carried = members.collect();
+    let tags = facts(&asked, &[], &["0.1.1", "validated-aaaaaaa"], &[]).tags;
+    let mut choice = Choice { version: version("0.1.1"), set: asked, begun: false };
+    assert_eq!(progress(&choice, &tags, &carried).unwrap(), Progress::Untouched);
+    choice.begun = true;
+    assert_eq!(progress(&choice, &tags, &carried).unwrap(), Progress::Complete);
+}
+
+#[test]
 fn a_version_with_other_bytes_stops_everything() {
     let asked = found('a', "0.1.1-rc.5", "a");
     let choice = choose(&facts(&asked, &[], &[], &[]), DERIVED).unwrap();

@@ -140,9 +140,8 @@ fn a_wrong_password() {
     exit code 18
     --- stdout
     --- stderr
-    error: failed while reading manifest [HOST]/acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5
-      cause 1: reading manifest [HOST]/acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5: authentication failed
-      cause 2: the credentials of `ci` were refused with 401 Unauthorized: UNAUTHORIZED wrong user name or password
+    error: reading manifest [HOST]/acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5: authentication failed
+      cause 1: the credentials of `ci` were refused with 401 Unauthorized: UNAUTHORIZED wrong user name or password
     hint: check `username` and `password`, and what that user may do there
     "#);
 }
@@ -157,9 +156,8 @@ fn a_user_who_may_not_push() {
     exit code 18
     --- stdout
     --- stderr
-    error: failed while pushing blob [HOST]/acme/app@[DIGEST]
-      cause 1: pushing blob [HOST]/acme/app@[DIGEST]: authentication failed
-      cause 2: no permission for repository:acme/app:pull,push: UNAUTHORIZED authentication required
+    error: pushing blob [HOST]/acme/app@[DIGEST]: authentication failed
+      cause 1: no permission for repository:acme/app:pull,push: UNAUTHORIZED authentication required
     hint: check `username` and `password`, and what that user may do there
     "#);
 }
@@ -172,14 +170,13 @@ fn a_registry_that_is_not_there() {
     exit code 12
     --- stdout
     --- stderr
-    error: failed while reading manifest 127.0.0.1:1/acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5
-      cause 1: reading manifest 127.0.0.1:1/acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5: no usable answer
-      cause 2: GET http://127.0.0.1:1/v2/acme/app/manifests/set-7a77c5932e35c13bf0bf61a33f757b21d41692b5: no connection
-      cause 3: error sending request
-      cause 4: client error (Connect)
-      cause 5: tcp connect error
-      cause 6: Connection refused (os error 111)
-    hint: run it again when the registry answers; nothing is half-written
+    error: reading manifest 127.0.0.1:1/acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5: no usable answer
+      cause 1: GET http://127.0.0.1:1/v2/acme/app/manifests/set-7a77c5932e35c13bf0bf61a33f757b21d41692b5: no connection
+      cause 2: error sending request
+      cause 3: client error (Connect)
+      cause 4: tcp connect error
+      cause 5: Connection refused (os error 111)
+    hint: run it again when the registry answers; it continues where this run stopped
     "#);
 }
 
@@ -220,8 +217,7 @@ fn a_registry_that_forbids_moving_tags() {
     --- stdout
     acme/app@[DIGEST] pushed: 2 blobs sent (5645 bytes), 0 mounted, 1 there already ([TIME])
     --- stderr
-    error: failed while pushing manifest [HOST]/acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5
-      cause 1: pushing manifest [HOST]/acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5: the registry answered 403 Forbidden: TAG_INVALID tag set-7a77c5932e35c13bf0bf61a33f757b21d41692b5 exists and is immutable
+    error: pushing manifest [HOST]/acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5: the registry answered 403 Forbidden: TAG_INVALID tag set-7a77c5932e35c13bf0bf61a33f757b21d41692b5 exists and is immutable
     hint: the registry's own words above say which rule or quota it was
     "#);
     assert_eq!(registry.tags("acme/app")["0.1.0-rc.11"], image(1).digest());
