@@ -21,4 +21,4 @@ pub use descriptor::{Descriptor, Platform};
 pub use digest::{Digest, Digester, ParseDigestError};
 pub use fallback::{FallbackError, FallbackIndex};
 pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError, RawManifest};
-pub use name::{ParseNameError, Reference, RegistryHost, Repository, Tag, TagOrDigest};
+pub use name::{ParseNameError, Reference, RegistryHost, Repository, Tag, TagOrDigest, without_userinfo};

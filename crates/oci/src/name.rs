@@ -48,6 +48,19 @@ pub enum ParseNameError {
     },
 }
 
+/// A text for an error, without what stands before an `@` where that may be a user and a password: people
+/// paste URLs where a name belongs. A digest behind the `@` stays.
+pub fn without_userinfo(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((before, after)) if after.parse::<Digest>().is_err() && !after.starts_with("sha") => {
+            let scheme = before.find("://").map_or("", |end| &before[..end + 3]);
+            format!("{scheme}***@{after}")
+        }
+        Some((before, after)) if before.contains('@') => format!("{}@{after}", without_userinfo(before)),
+        _ => text.to_owned(),
+    }
+}
+
 /// `host` or `host:port` of a registry; IPv6 in brackets.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegistryHost(String);
@@ -78,7 +91,7 @@ impl FromStr for RegistryHost {
     type Err = ParseNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseNameError::Registry { text: text.to_owned() };
+        let error = || ParseNameError::Registry { text: without_userinfo(text) };
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((address, rest)) => {
                 address.parse::<std::net::Ipv6Addr>().map_err(|_| error())?;
@@ -129,7 +142,7 @@ impl FromStr for Repository {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.len() > MAX_REPOSITORY_BYTES || !text.split('/').all(Repository::is_component) {
-            return Err(ParseNameError::Repository { text: text.to_owned() });
+            return Err(ParseNameError::Repository { text: without_userinfo(text) });
         }
         Ok(Repository(text.to_owned()))
     }
@@ -157,7 +170,7 @@ impl FromStr for Tag {
             && bytes.iter().all(|&byte| word(byte) || matches!(byte, b'.' | b'-'));
         match valid {
             true => Ok(Tag(text.to_owned())),
-            false => Err(ParseNameError::Tag { text: text.to_owned() }),
+            false => Err(ParseNameError::Tag { text: without_userinfo(text) }),
         }
     }
 }
@@ -221,7 +234,7 @@ impl FromStr for Reference {
 
     /// A host is required and a tag is never guessed: `latest` is not something to publish by accident.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseNameError::Reference { text: text.to_owned() };
+        let error = || ParseNameError::Reference { text: without_userinfo(text) };
         let (host, rest) = text.split_once('/').ok_or_else(error)?;
         if !host.contains(['.', ':']) && host != "localhost" {
             return Err(error());
@@ -279,6 +292,23 @@ impl fmt::Debug for Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pasted_password_is_not_shown() {
+        let digest = Digest::of(b"x");
+        let table = [
+            ("https://ci:hunter2@host/x".to_owned(), "https://***@host/x".to_owned()),
+            ("ci:hunter2@host:5000".to_owned(), "***@host:5000".to_owned()),
+            (format!("h.test/app@{digest}"), format!("h.test/app@{digest}")),
+            (format!("ci:hunter2@h.test/app@{digest}"), format!("***@h.test/app@{digest}")),
+            ("h.test/app@sha256:12".to_owned(), "h.test/app@sha256:12".to_owned()),
+        ];
+        for (given, shown) in table {
+            assert_eq!(without_userinfo(&given), shown);
+        }
+        let error = "https://ci:hunter2@host".parse::<RegistryHost>().unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+    }
 
     #[test]
     fn hosts() {

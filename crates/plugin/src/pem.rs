@@ -75,6 +75,11 @@ impl Pem {
 
 /// The text of a file, or `None` where it is longer than [`LONGEST_FILE`].
 pub(crate) fn read_bounded(path: &std::path::Path) -> std::io::Result<Option<String>> {
+    // Looked at before it is opened: a named pipe that an earlier step left waits for a writer for ever, and
+    // reading blocks the thread on which signals and the deadline are watched.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
     let mut text = String::new();
     std::fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
     Ok((text.len() as u64 <= LONGEST_FILE).then_some(text))
@@ -100,6 +105,8 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(Pem::from_value(&text), Pem::Text(Secret::new(text.clone())));
         assert_eq!(Pem::from_value(path.to_str().unwrap()).load().unwrap(), Secret::new(text));
+        let folder_error = Pem::Path(folder.path().to_owned()).load().unwrap_err();
+        assert_eq!(std::error::Error::source(&folder_error).unwrap().to_string(), "it is not a regular file");
         std::fs::write(&path, "hunter2").unwrap();
         let wrong = Pem::Path(path.clone()).load().unwrap_err().to_string();
         assert_eq!(wrong, format!("{} is not PEM: no `-----BEGIN` in it", path.display()));

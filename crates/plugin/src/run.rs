@@ -190,6 +190,12 @@ impl Files {
     fn prepare(&self, output: &Output) -> Result<(), Failure> {
         match self.result.prepare() {
             Err(error) if self.result.set => return Err(unwritable("result_file", error)),
+            // What an earlier run left there would be taken for this one's.
+            Err(error) if self.result.path.symlink_metadata().is_ok() => {
+                return Err(Failure::new(Kind::Settings, "the result of an earlier run cannot be replaced")
+                    .caused_by(error)
+                    .hint("an earlier step wrote it as another user: run both as one, or set `result_file` to another path"));
+            }
             Err(error) => output.warn(without_result(&error)),
             Ok(()) => {}
         }

@@ -95,6 +95,6 @@ pub const REGISTRY: Group = Group {
             "The name of the image that stands for the whole set. Its repository holds the record of each \
              release; its tag is written last.",
         )
-        .default_told("the first"),
+        .default_told("the first of `sources`; in later steps what the step before says"),
     ],
 };
