@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use granary_redact::{SafeUrl, Secret};
@@ -18,8 +19,9 @@ use crate::redirect::{MAX_REDIRECTS, Step, step};
 use crate::retry::{Attempts, RetryPolicy, Verdict, classify_status, random_unit};
 use crate::tls;
 
-/// Idle connections kept per host: as many as requests run at once at most.
-const IDLE_CONNECTIONS_PER_HOST: usize = 16;
+/// Idle connections kept per host: as many as requests run at once at most. With fewer, the others would
+/// shake hands anew for each request.
+const IDLE_CONNECTIONS_PER_HOST: usize = 64;
 
 /// An HTTP/1.1 client. Cheap to clone, meant to be shared: connections are pooled.
 #[derive(Clone)]
@@ -84,7 +86,8 @@ impl Http {
 
     /// Sends a request that may be sent any number of times, until it gets an answer that time will
     /// not change, the tries are used up, or the deadline is near. The last answer is returned,
-    /// whatever its status.
+    /// whatever its status. `before_pause` is told of each failed try that is not the last, and how long
+    /// the pause is that follows.
     ///
     /// # Errors
     /// As [`Self::exchange`], for the last try.
@@ -94,6 +97,7 @@ impl Http {
         limit: u64,
         policy: RetryPolicy,
         deadline: Deadline,
+        before_pause: impl Fn(&Result<Answer, HttpError>, Duration),
     ) -> Result<Answer, HttpError> {
         let mut attempts = Attempts::new(policy, deadline);
         loop {
@@ -105,10 +109,9 @@ impl Http {
             if verdict == Verdict::Fatal {
                 return result;
             }
-            match attempts.failed(asked, random_unit()) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return result,
-            }
+            let Some(pause) = attempts.failed(asked, random_unit()) else { return result };
+            before_pause(&result, pause);
+            tokio::time::sleep(pause).await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -133,7 +133,7 @@ async fn the_deadline_ends_everything() {
     let deadline = Deadline::after(Duration::from_millis(200));
     let began = Instant::now();
     let request = get(format!("{}/v2/", registry.url()));
-    let error = http.fetch(&request, 10, RetryPolicy::default(), deadline).await.unwrap_err();
+    let error = http.fetch(&request, 10, RetryPolicy::default(), deadline, |_, _| {}).await.unwrap_err();
     assert!(matches!(error, HttpError::Deadline { .. }), "{error}");
     assert!(began.elapsed() < Duration::from_secs(1));
 }
@@ -162,10 +162,15 @@ async fn passing_trouble_is_tried_again_and_counted() {
     let request = get(format!("{}/v2/", registry.url()));
     registry.fault(Fault::on("GET", "/v2/", Action::status(503)).times(2));
     registry.fault(Fault::on("GET", "/v2/", Action::ResetBefore));
-    let answer = http.fetch(&request, 100, RetryPolicy::with_attempts(4), soon()).await.unwrap();
+    let told = Mutex::new(Vec::new());
+    let note = |result: &Result<granary_net::Answer, HttpError>, _pause| {
+        told.lock().unwrap().push(result.as_ref().map_or(0, |answer| answer.status.as_u16()));
+    };
+    let answer = http.fetch(&request, 100, RetryPolicy::with_attempts(4), soon(), note).await.unwrap();
     assert_eq!((answer.status.as_u16(), registry.requests().len()), (200, 4));
+    assert_eq!(*told.lock().unwrap(), [503, 503, 0], "whoever waits can be told why");
     registry.fault(Fault::on("GET", "/v2/", Action::status(503)).times(usize::MAX));
-    let answer = http.fetch(&request, 1000, RetryPolicy::with_attempts(2), soon()).await.unwrap();
+    let answer = http.fetch(&request, 1000, RetryPolicy::with_attempts(2), soon(), |_, _| {}).await.unwrap();
     assert_eq!((answer.status.as_u16(), registry.requests().len()), (503, 6));
 }
 

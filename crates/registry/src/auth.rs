@@ -26,6 +26,7 @@ pub use error::AuthError;
 
 use crate::challenge::Challenge;
 use crate::credentials::{Credentials, Login};
+use crate::observe::Audience;
 use crate::said::Said;
 use crate::scope::Scope;
 pub(crate) use token::{Patience, listed};
@@ -76,10 +77,17 @@ pub(crate) struct Authenticator {
     state: Mutex<State>,
     fetching: Mutex<HashMap<Vec<Scope>, Arc<tokio::sync::Mutex<()>>>>,
     settled: AtomicBool,
+    audience: Audience,
 }
 
 impl Authenticator {
-    pub(crate) fn new(host: RegistryHost, http: Http, credentials: Credentials, redactor: Redactor) -> Self {
+    pub(crate) fn new(
+        host: RegistryHost,
+        http: Http,
+        credentials: Credentials,
+        redactor: Redactor,
+        audience: Audience,
+    ) -> Self {
         let state =
             State { scheme: Scheme::Unknown, tokens: Vec::new(), never_guess: false, logins: HashMap::new() };
         Authenticator {
@@ -90,6 +98,7 @@ impl Authenticator {
             state: Mutex::new(state),
             fetching: Mutex::default(),
             settled: AtomicBool::new(false),
+            audience,
         }
     }
 
@@ -227,7 +236,7 @@ impl Authenticator {
             return Ok(token);
         }
         let said = |body: &[u8]| self.said(body);
-        let token = server.fetch(&self.http, login, scopes, place.patience, said).await?;
+        let token = server.fetch(&self.http, login, scopes, place.patience, &self.audience, said).await?;
         self.keep_secret(&token.value);
         let value = token.value.clone();
         let mut state = self.state();

@@ -9,16 +9,23 @@ use crate::error::{ProtocolProblem, RegistryError};
 use crate::request::{Call, Target};
 
 impl Registry {
-    /// Whether a repository has a blob.
+    /// Whether a repository has a blob, as the registry says now.
     ///
     /// # Errors
     /// If the registry neither says yes nor no.
-    pub async fn blob_exists(&self, repository: &Repository, digest: &Digest) -> Result<bool, RegistryError> {
+    pub(crate) async fn blob_exists(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
         let operation = self.operation("looking for blob", repository, format!("@{digest}"), false);
         let target = Target::Below(format!("blobs/{digest}"));
         let answer = self.exchange(Call::new(operation.clone(), Method::HEAD, target)).await?;
         match answer.status {
-            StatusCode::OK => Ok(true),
+            StatusCode::OK => {
+                self.remember_blob(repository, digest);
+                Ok(true)
+            }
             StatusCode::NOT_FOUND => Ok(false),
             _ => Err(self.refused(operation, &answer)),
         }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use granary_net::{Attempts, DEFAULT_ATTEMPTS, Deadline, Http, RetryPolicy};
-use granary_oci::{RegistryHost, Repository};
+use granary_oci::{Digest, RegistryHost, Repository};
 use granary_redact::Redactor;
 use jiff::Timestamp;
 use url::Url;
@@ -14,6 +14,8 @@ use crate::auth::Authenticator;
 use crate::credentials::Credentials;
 use crate::error::Operation;
 use crate::limit::Limit;
+use crate::observe::{Audience, Observer};
+use crate::presence::Presence;
 
 /// Requests in flight to one registry, unless told otherwise; with 30 ms per request that is 500
 /// requests per second, and registries in small clusters begin to queue there.
@@ -24,7 +26,7 @@ const DEFAULT_CONCURRENCY: usize = 16;
 const STREAMS_AT_ONCE: usize = 4;
 
 /// How to treat a registry.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RegistryOptions {
     /// Who we are.
     pub credentials: Credentials,
@@ -38,6 +40,8 @@ pub struct RegistryOptions {
     pub concurrency: usize,
     /// Knows the secrets that must not be shown should the registry repeat them.
     pub redactor: Redactor,
+    /// Is told of requests, pauses and tokens.
+    pub observer: Option<Observer>,
 }
 
 impl RegistryOptions {
@@ -50,6 +54,7 @@ impl RegistryOptions {
             deadline,
             concurrency: DEFAULT_CONCURRENCY,
             redactor: Redactor::new(),
+            observer: None,
         }
     }
 }
@@ -73,14 +78,28 @@ pub(crate) struct Inner {
     pub(crate) scheme_proven: AtomicBool,
     /// Held by the first request, so that its 401 is learnt from once and not sixteen times.
     pub(crate) first: tokio::sync::Mutex<()>,
-    /// Repositories that are written to, and where their blobs are mounted from: one token for all.
-    pub(crate) writing: Mutex<HashMap<Repository, Vec<Repository>>>,
+    /// Repositories that are written to.
+    pub(crate) writing: Mutex<HashMap<Repository, Writing>>,
     pub(crate) server_time: Mutex<Option<Timestamp>>,
     pub(crate) learnt: Learnt,
     /// Uploads that stream at once.
     pub(crate) streams: tokio::sync::Semaphore,
-    /// Read-modify-write of fallback indexes within this process goes one at a time.
-    pub(crate) fallback: tokio::sync::Mutex<()>,
+    /// Read-modify-write of one fallback index within this process goes one at a time.
+    fallback: Mutex<HashMap<Subject, Arc<tokio::sync::Mutex<()>>>>,
+    pub(crate) presence: Presence,
+    pub(crate) audience: Audience,
+}
+
+/// What a fallback index belongs to.
+type Subject = (Repository, Digest);
+
+/// How a repository is written to.
+#[derive(Default)]
+pub(crate) struct Writing {
+    /// Where its blobs are mounted from: one token for all.
+    pub(crate) sources: Vec<Repository>,
+    /// No token is given out for that, so nothing is mounted there any more.
+    pub(crate) without_mounts: bool,
 }
 
 /// What the registry turned out to be able to do.
@@ -119,7 +138,9 @@ impl Registry {
     /// the machine by that. Off this machine there is no such guessing.
     pub fn new(host: RegistryHost, http: Http, options: RegistryOptions) -> Self {
         let secure = !options.plain_http && !host.is_loopback();
-        let auth = Authenticator::new(host.clone(), http.clone(), options.credentials, options.redactor);
+        let audience = Audience(options.observer);
+        let (credentials, redactor) = (options.credentials, options.redactor);
+        let auth = Authenticator::new(host.clone(), http.clone(), credentials, redactor, audience.clone());
         Registry(Arc::new(Inner {
             http,
             auth,
@@ -135,7 +156,9 @@ impl Registry {
             server_time: Mutex::default(),
             learnt: Learnt::default(),
             streams: tokio::sync::Semaphore::new(STREAMS_AT_ONCE),
-            fallback: tokio::sync::Mutex::default(),
+            fallback: Mutex::default(),
+            presence: Presence::default(),
+            audience,
         }))
     }
 
@@ -159,13 +182,30 @@ impl Registry {
     /// first token is then good for everything. Pushing says it by itself, but a listing that comes
     /// before would have got a token that can only read.
     pub fn announce_writes(&self, repository: &Repository, sources: &[Repository]) {
-        let mut writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writing = self.writing();
         let known = writing.entry(repository.clone()).or_default();
         for source in sources {
-            if source != repository && !known.contains(source) {
-                known.push(source.clone());
+            if !known.without_mounts && source != repository && !known.sources.contains(source) {
+                known.sources.push(source.clone());
             }
         }
+    }
+
+    /// Whether blobs may still be mounted into a repository.
+    pub(crate) fn mounts_into(&self, repository: &Repository) -> bool {
+        !self.writing().get(repository).is_some_and(|known| known.without_mounts)
+    }
+
+    /// From now on a repository is written to without mounts, and with tokens for it alone.
+    pub(crate) fn give_up_mounts(&self, repository: &Repository) {
+        // One that is only read stays so: nobody is asked for the right to write there.
+        if let Some(known) = self.writing().get_mut(repository) {
+            *known = Writing { sources: Vec::new(), without_mounts: true };
+        }
+    }
+
+    pub(crate) fn writing(&self) -> MutexGuard<'_, HashMap<Repository, Writing>> {
+        self.0.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -180,8 +220,17 @@ impl Registry {
         Attempts::new(self.0.policy, self.0.deadline)
     }
 
-    pub(crate) async fn fallback_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.0.fallback.lock().await
+    /// Waits until nobody else in this process is changing the fallback index of a subject.
+    pub(crate) async fn fallback_turn(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.0.fallback.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.entry((repository.clone(), subject.clone())).or_default().clone()
+        };
+        turn.lock_owned().await
     }
 
     /// Waits until one more big blob may be sent.

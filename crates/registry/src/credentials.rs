@@ -7,6 +7,8 @@
 mod auth_file;
 mod helper;
 
+use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use granary_oci::{RegistryHost, Repository};
@@ -97,7 +99,24 @@ pub enum CredentialError {
 pub struct Credentials {
     explicit: Option<(String, Secret)>,
     files: Vec<AuthFile>,
-    helpers: bool,
+    helpers: Option<HelperEnvironment>,
+}
+
+/// All that a credential helper sees of the environment. What it needs nobody but itself knows (a cloud
+/// role, a key ring, a proxy), so the caller leaves out what is none of its business.
+#[derive(Clone, Default)]
+pub struct HelperEnvironment(Vec<(OsString, OsString)>);
+
+impl FromIterator<(OsString, OsString)> for HelperEnvironment {
+    fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
+        HelperEnvironment(variables.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for HelperEnvironment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 impl Credentials {
@@ -112,11 +131,14 @@ impl Credentials {
     }
 
     /// What these auth files say, the first that knows the registry winning. Files that do not exist are
-    /// passed over. `helpers` allows the files to name programs to run.
+    /// passed over. `helpers` allows the files to name programs to run, which then see this environment.
     ///
     /// # Errors
     /// If a file exists and cannot be read or is no auth file.
-    pub fn from_files(paths: &[PathBuf], helpers: bool) -> Result<Self, CredentialError> {
+    pub fn from_files(
+        paths: &[PathBuf],
+        helpers: Option<HelperEnvironment>,
+    ) -> Result<Self, CredentialError> {
         let mut files = Vec::new();
         for path in paths {
             files.extend(read(path)?);
@@ -134,11 +156,12 @@ impl Credentials {
             return Ok(Some(Login::Password { username: username.clone(), password: password.clone() }));
         }
         for file in &self.files {
-            match file.find(host, repository, self.helpers)? {
+            match file.find(host, repository, self.helpers.is_some())? {
                 Found::Nothing => {}
                 Found::Login(login) => return Ok(Some(login)),
                 Found::Helper { name, server } => {
-                    if let Some(login) = helper::ask(&name, &server).await? {
+                    let Some(environment) = &self.helpers else { continue };
+                    if let Some(login) = helper::ask(&name, &server, environment).await? {
                         return Ok(Some(login));
                     }
                 }
@@ -233,10 +256,10 @@ mod tests {
         let missing = folder.path().join("missing.json");
         let broken = folder.path().join("broken.json");
         std::fs::write(&broken, "{\n\"auths\": hunter2").unwrap();
-        let nobody = Credentials::from_files(std::slice::from_ref(&missing), false).unwrap();
+        let nobody = Credentials::from_files(std::slice::from_ref(&missing), None).unwrap();
         let login = nobody.login(&"h.test".parse().unwrap(), &"a".parse().unwrap()).await.unwrap();
         assert!(login.is_none());
-        let error = Credentials::from_files(&[missing, broken.clone()], false).unwrap_err();
+        let error = Credentials::from_files(&[missing, broken.clone()], None).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("auth file {} is not a Docker or containers auth file (line 2)", broken.display())

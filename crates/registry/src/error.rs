@@ -220,19 +220,9 @@ impl RegistryError {
         }
     }
 
-    /// Whether the registry could not be reached or has no time.
-    pub fn is_unavailable(&self) -> bool {
-        self.class() == Class::Unavailable
-    }
-
-    /// Whether credentials are missing, wrong or not sufficient.
-    pub fn is_unauthorized(&self) -> bool {
-        self.class() == Class::Auth
-    }
-
-    /// Whether the registry will not take the write whoever asks.
-    pub fn is_denied_write(&self) -> bool {
-        self.class() == Class::Refused
+    /// Whether a manifest was refused because something that it names is not there.
+    pub(crate) fn misses_blob(&self) -> bool {
+        matches!(self, RegistryError::Status { said, .. } if said.misses_blob())
     }
 
     /// What was being done.

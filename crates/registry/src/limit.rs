@@ -26,6 +26,11 @@ impl Limit {
         }
     }
 
+    /// How many there may be at most.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
     pub(crate) async fn acquire(&self) -> SemaphorePermit<'_> {
         self.permits.acquire().await.expect("invariant: the semaphore is never closed")
     }

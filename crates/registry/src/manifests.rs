@@ -2,15 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use granary_net::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use granary_net::{Answer, Body, Method, StatusCode};
 use granary_oci::{
-    Descriptor, Digest, MAX_MANIFEST_BYTES, RawManifest, Repository, Tag, TagOrDigest, media_type,
+    Descriptor, Digest, EMPTY_JSON, MAX_MANIFEST_BYTES, RawManifest, Repository, Tag, TagOrDigest,
+    empty_descriptor, media_type,
 };
 
+use crate::blob_source::BlobSource;
 use crate::client::Registry;
 use crate::error::{Operation, ProtocolProblem, RegistryError};
 use crate::request::{Call, Target};
+use crate::upload::PushOptions;
 
 /// The registry's word for what it stored or sent.
 pub(crate) const CONTENT_DIGEST: &str = "docker-content-digest";
@@ -50,11 +54,11 @@ impl Registry {
             return Err(operation.problem(ProtocolProblem::WrongContent { asked: asked.clone(), actual }));
         }
         check_claim(&answer, &operation, |claimed| claimed.matches(&answer.body), &actual)?;
-        let raw = RawManifest::new(answer.body.to_vec(), &content_type);
-        raw.map(Some).map_err(|source| RegistryError::Manifest {
-            operation: Box::new(operation),
-            source: Box::new(source),
-        })
+        let raw = RawManifest::new(answer.body.to_vec(), &content_type).map_err(|source| {
+            RegistryError::Manifest { operation: Box::new(operation), source: Box::new(source) }
+        })?;
+        self.remember_blobs_of(repository, &raw);
+        Ok(Some(raw))
     }
 
     /// What is behind a tag or digest, without its content; `None` if there is nothing. Where the
@@ -95,7 +99,8 @@ impl Registry {
     }
 
     /// Stores a manifest under a tag or its digest. On a registry whose tags cannot be moved, a tag that
-    /// already names this very manifest is a success.
+    /// already names this very manifest is a success. Where the registry turns out to miss the content of
+    /// the empty descriptor, it is sent, for everybody knows it.
     ///
     /// # Errors
     /// Also if the registry says that it stored something else.
@@ -106,9 +111,20 @@ impl Registry {
         manifest: &RawManifest,
     ) -> Result<PutOutcome, RegistryError> {
         let operation = self.operation("pushing manifest", repository, shown(target), true);
-        let answer = self.send_manifest(&operation, target.as_str().to_owned(), manifest).await?;
+        let mut answer = self.send_manifest(&operation, target.as_str().to_owned(), manifest).await?;
+        let empty = empty_descriptor();
+        if !answer.status.is_success()
+            && self.said(&answer).misses_blob()
+            && self.forget_blobs_of(repository, manifest, &empty.digest)
+        {
+            let source = BlobSource::Bytes(Bytes::from_static(EMPTY_JSON));
+            self.push_blob(repository, &empty, &source, &PushOptions::default()).await?;
+            answer = self.send_manifest(&operation, target.as_str().to_owned(), manifest).await?;
+        }
         if answer.status.is_success() {
-            return put_outcome(&answer, &operation, manifest);
+            let outcome = put_outcome(&answer, &operation, manifest)?;
+            self.remember_blobs_of(repository, manifest);
+            return Ok(outcome);
         }
         if let TagOrDigest::Tag(_) = target
             && matches!(answer.status.as_u16(), 400 | 403 | 405 | 409 | 412)

@@ -164,7 +164,7 @@ impl Registry {
         entry: Descriptor,
         operation: Operation,
     ) -> Result<(), RegistryError> {
-        let _turn = self.fallback_turn().await;
+        let _turn = self.fallback_turn(repository, subject).await;
         let tag = TagOrDigest::Tag(FallbackIndex::tag(subject));
         // Whatever was ever seen there. Others may mend their entries, so theirs count by digest.
         let mut seen: Vec<Descriptor> = Vec::new();

@@ -2,19 +2,20 @@
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use granary_net::header::{DATE, HeaderMap};
 use granary_net::{
     Answer, Body, HttpError, Method, Request, Response, StatusCode, Verdict, classify_status, http_date,
     random_unit,
 };
+use granary_redact::SafeUrl;
 use url::Url;
 
-use crate::auth::{AuthError, Patience, Place, listed};
 use crate::client::Registry;
 use crate::error::{Operation, ProtocolProblem, RegistryError};
+use crate::observe::{Event, reason};
 use crate::said::Said;
-use crate::scope::Scope;
 
 /// Largest error answer that is read, in bytes.
 const MAX_ERROR_BODY: u64 = 64 * 1024;
@@ -48,13 +49,13 @@ impl Call {
 }
 
 /// What a request brought.
-enum Reply {
+pub(crate) enum Reply {
     Whole(Answer),
     Streaming(Response),
 }
 
 impl Reply {
-    fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Reply::Whole(answer) => answer.status,
             Reply::Streaming(response) => response.status(),
@@ -107,77 +108,63 @@ impl Registry {
 
     async fn run(&self, call: Call, streaming: bool) -> Result<Reply, RegistryError> {
         let inner = self.inner();
-        let first = match inner.auth.is_settled() {
+        let mut first = match inner.auth.is_settled() {
             true => None,
             false => Some(inner.first.lock().await).filter(|_| !inner.auth.is_settled()),
         };
         let operation = &call.operation;
-        let repository = &operation.repository;
-        let mut scopes = self.scopes(operation);
+        let mut rights = self.rights(operation);
         let mut attempts = self.attempts();
-        let mut challenged = false;
         loop {
             // A stream that feeds an upload to the same registry must not wait for a permit that the
             // upload holds.
             let permit = if streaming { None } else { Some(inner.limit.acquire().await) };
             let base = self.base();
             let mut request = self.request(&call, &base);
-            let ours = request.url.origin() == base.origin();
-            let mut sent = None;
-            if ours {
-                let place = Place { base: &base, patience: self.patience() };
-                let authorized = inner.auth.authorize(&mut request.headers, repository, &scopes, place).await;
-                sent = Some(authorized.map_err(|source| auth_error(operation, source))?);
-            }
-            let result = match ours {
-                true => self.once_in_either_scheme(&request, &call, streaming).await,
-                false => self.once(&request, &call, streaming).await,
+            let sent = match request.url.origin() == base.origin() {
+                true => Some(self.authorize(&mut request, operation, &mut rights, &base).await?),
+                false => None,
+            };
+            // What the others wait for is known, and the token is there: they need not wait for the answer.
+            first.take_if(|_| inner.auth.is_settled());
+            let result = match sent {
+                Some(_) => self.once_in_either_scheme(&request, &call, streaming).await,
+                None => self.once(&request, &call, streaming).await,
             };
             drop(permit);
             let base = self.base();
+            if let Ok(reply) = &result {
+                self.learn(reply, &base);
+                // Past a redirect it is another server's 401, and none of its business who we are.
+                if let Some(sent) = &sent
+                    && reply.url().origin() == base.origin()
+                    && self.authenticates_anew(operation, sent, reply, &mut rights, &base).await?
+                {
+                    continue;
+                }
+            }
             let (verdict, asked) = match &result {
                 Err(error) => (error.verdict(), None),
                 Ok(Reply::Streaming(_)) => (Verdict::Fatal, None),
                 Ok(Reply::Whole(answer)) => (classify_status(answer.status), answer.retry_after()),
             };
-            if let Ok(reply) = &result {
-                self.learn(reply, &base);
-                // Past a redirect it is another server's 401, and none of its business who we are.
-                let registry_spoke = reply.url().origin() == base.origin();
-                if let (Some(sent), true) = (&sent, registry_spoke) {
-                    match reply {
-                        Reply::Whole(answer) if answer.status == StatusCode::UNAUTHORIZED => {
-                            let known = scopes.len();
-                            let answered =
-                                inner.auth.challenged(sent, answer, repository, &mut scopes, &base).await;
-                            answered.map_err(|source| auth_error(operation, source))?;
-                            if challenged && scopes.len() == known {
-                                let scopes = listed(&scopes);
-                                let said = Box::new(self.said(answer));
-                                return Err(auth_error(operation, AuthError::Insufficient { scopes, said }));
-                            }
-                            challenged = true;
-                            continue;
-                        }
-                        reply => {
-                            let refusal = reply.status() == StatusCode::FORBIDDEN;
-                            if inner.auth.answered(sent, refusal) {
-                                continue;
-                            }
-                        }
-                    }
-                }
-            }
             if verdict == Verdict::Retry
                 && call.repeatable
                 && let Some(pause) = attempts.failed(asked, random_unit())
             {
-                tokio::time::sleep(pause).await;
+                let why = reason("the registry", result.as_ref().map(Reply::status));
+                self.pause(&request.method, &request.url, why, pause).await;
                 continue;
             }
-            drop(first);
             return result.map_err(|source| unreachable_error(operation, source));
         }
+    }
+
+    /// Waits before the next try, and says so.
+    pub(crate) async fn pause(&self, method: &Method, url: &Url, reason: String, pause: Duration) {
+        let (method, url) = (method.clone(), SafeUrl::new(url));
+        self.inner().audience.tell(|| Event::Retrying { method, url, reason, pause });
+        tokio::time::sleep(pause).await;
     }
 
     /// Sends a request, and finds out on the way whether a registry on this machine speaks TLS.
@@ -206,12 +193,20 @@ impl Registry {
     }
 
     async fn once(&self, request: &Request, call: &Call, streaming: bool) -> Result<Reply, HttpError> {
+        let began = Instant::now();
         let response = self.inner().http.send(request, self.inner().deadline).await?;
-        match response.status().is_success() {
-            true if streaming => Ok(Reply::Streaming(response)),
-            true => response.read(call.limit).await.map(Reply::Whole),
-            false => response.read(MAX_ERROR_BODY).await.map(Reply::Whole),
-        }
+        let reply = match response.status().is_success() {
+            true if streaming => Reply::Streaming(response),
+            true => Reply::Whole(response.read(call.limit).await?),
+            false => Reply::Whole(response.read(MAX_ERROR_BODY).await?),
+        };
+        self.inner().audience.tell(|| Event::Answered {
+            method: request.method.clone(),
+            url: SafeUrl::new(&request.url),
+            status: reply.status(),
+            took: began.elapsed(),
+        });
+        Ok(reply)
     }
 
     fn request(&self, call: &Call, base: &Url) -> Request {
@@ -222,27 +217,6 @@ impl Registry {
                 .expect("invariant: names and digests form a URL"),
         };
         Request { method: call.method.clone(), url, headers: call.headers.clone(), body: call.body.clone() }
-    }
-
-    /// The scopes that an operation needs, in one token with everything else that is known to come.
-    fn scopes(&self, operation: &Operation) -> Vec<Scope> {
-        let repository = &operation.repository;
-        if operation.writes {
-            self.announce_writes(repository, &[]);
-        }
-        let writing = self.inner().writing.lock().unwrap_or_else(PoisonError::into_inner);
-        match writing.get(repository) {
-            Some(sources) => {
-                let mut scopes = vec![Scope::pull_push(repository)];
-                Scope::merge(&mut scopes, sources.iter().map(Scope::pull));
-                scopes
-            }
-            None => vec![Scope::pull(repository)],
-        }
-    }
-
-    fn patience(&self) -> Patience {
-        Patience { policy: self.inner().policy, deadline: self.inner().deadline }
     }
 
     fn learn(&self, reply: &Reply, base: &Url) {
@@ -277,10 +251,6 @@ fn looks_like_tls(result: &Result<Reply, HttpError>) -> bool {
         Err(HttpError::Interrupted { .. }) => true,
         _ => false,
     }
-}
-
-fn auth_error(operation: &Operation, source: AuthError) -> RegistryError {
-    RegistryError::Auth { operation: Box::new(operation.clone()), source: Box::new(source) }
 }
 
 fn unreachable_error(operation: &Operation, source: HttpError) -> RegistryError {

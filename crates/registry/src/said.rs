@@ -45,9 +45,9 @@ impl Said {
         self.codes.iter().any(|known| known == code)
     }
 
-    /// Whether the server spoke the spec's language at all.
-    pub fn has_codes(&self) -> bool {
-        !self.codes.is_empty()
+    /// Whether it is about a blob that a pushed manifest names and the repository does not have.
+    pub(crate) fn misses_blob(&self) -> bool {
+        self.has_code("MANIFEST_BLOB_UNKNOWN") || self.has_code("BLOB_UNKNOWN")
     }
 
     /// Whether it said nothing.

@@ -16,9 +16,6 @@ use crate::client::Registry;
 use crate::error::RegistryError;
 use crate::upload::{BlobOutcome, PushOptions};
 
-/// Blobs and manifests in work at once; the registry's own limit lies below.
-const AT_ONCE: usize = 16;
-
 /// An image or index with everything that belongs to it.
 #[derive(Clone, Debug)]
 pub struct Content {
@@ -84,6 +81,8 @@ pub struct TransferOptions {
     /// The repository did not exist a moment ago (see [`Registry::existing_tags`]): nothing is looked
     /// for before it is sent.
     pub fresh_repository: bool,
+    /// The caller has just looked for the top, and it is not there.
+    pub top_absent: bool,
     /// Shows how far it is.
     pub progress: Option<TransferProgress>,
 }
@@ -197,7 +196,7 @@ impl Registry {
             content.blobs.iter().filter_map(|(_, source)| self.mountable(source)).collect();
         self.announce_writes(repository, &mounts);
         let mut report = TransferReport::default();
-        if !options.fresh_repository {
+        if !options.fresh_repository && !options.top_absent {
             let top = TagOrDigest::from(&content.top);
             report.top_present = self.head_manifest(repository, &top).await?.is_some();
         }
@@ -205,9 +204,11 @@ impl Registry {
             plan.steps.retain(|step| !step.below_top);
             self.drop_listed_referrers(repository, &mut plan).await?;
         }
+        // More would only wait for the registry's limit, small blobs with their content in memory.
+        let at_once = self.inner().limit.most();
         let outcomes: Vec<(BlobOutcome, u64)> = stream::iter(plan.blobs())
             .map(|(descriptor, source)| self.push_planned(repository, descriptor, source, options))
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(at_once)
             .try_collect()
             .await?;
         for (outcome, size) in outcomes {
@@ -225,7 +226,7 @@ impl Registry {
         for level in 0..=highest {
             let steps = plan.steps.iter().filter(|step| step.level == level);
             stream::iter(steps.map(Ok))
-                .try_for_each_concurrent(AT_ONCE, |step| self.push_step(repository, step))
+                .try_for_each_concurrent(at_once, |step| self.push_step(repository, step, &plan, options))
                 .await?;
         }
         Ok(report)
@@ -247,7 +248,28 @@ impl Registry {
         Ok((outcome, descriptor.size))
     }
 
-    async fn push_step(&self, repository: &Repository, step: &Step<'_>) -> Result<(), RegistryError> {
+    async fn push_step(
+        &self,
+        repository: &Repository,
+        step: &Step<'_>,
+        plan: &Plan<'_>,
+        options: &TransferOptions,
+    ) -> Result<(), RegistryError> {
+        match self.push_manifest_of(repository, step).await {
+            Err(error) if error.misses_blob() => {
+                // What was thought to be there is forgotten by now, so it is looked for and sent.
+                for blob in step.manifest.blobs() {
+                    if let Some((descriptor, source)) = plan.sources.get(&blob.digest) {
+                        self.push_planned(repository, descriptor, source, options).await?;
+                    }
+                }
+                self.push_manifest_of(repository, step).await
+            }
+            done => done,
+        }
+    }
+
+    async fn push_manifest_of(&self, repository: &Repository, step: &Step<'_>) -> Result<(), RegistryError> {
         match &step.manifest.subject {
             Some(subject) => self.attach(repository, subject, step.raw).await,
             None => {

@@ -14,6 +14,7 @@ use url::Url;
 use crate::blob_source::{BlobSource, Progress, SourceError};
 use crate::client::Registry;
 use crate::error::{Operation, ProtocolProblem, RegistryError};
+use crate::observe::reason;
 use crate::request::{Call, Target};
 
 /// Blobs up to this size are read into memory and sent from there.
@@ -91,7 +92,7 @@ struct Upload<'a> {
 }
 
 impl Registry {
-    /// Brings a blob into a repository: finds it there, has it mounted, or uploads it.
+    /// Brings a blob into a repository: knows or finds it there, has it mounted, or uploads it.
     ///
     /// The content is checked while it is sent; if it is not what `descriptor` says, the upload is not
     /// completed. After a commit whose answer was lost the registry is asked for the blob before
@@ -106,6 +107,9 @@ impl Registry {
         source: &BlobSource,
         options: &PushOptions,
     ) -> Result<BlobOutcome, RegistryError> {
+        if self.knows_blob(repository, &descriptor.digest) {
+            return Ok(BlobOutcome::Present);
+        }
         let mount_from = match (&options.mount_from, source) {
             (Some(from), _) => Some(from),
             (None, BlobSource::Remote { registry, repository }) if registry.is_same_as(self) => {
@@ -113,7 +117,7 @@ impl Registry {
             }
             (None, _) => None,
         };
-        let mount_from = mount_from.filter(|from| *from != repository);
+        let mount_from = mount_from.filter(|from| *from != repository && self.mounts_into(repository));
         self.announce_writes(repository, mount_from.map_or(&[], std::slice::from_ref));
         // Where a mount is possible it answers the question at the price of asking it.
         if !options.known_absent
@@ -128,7 +132,9 @@ impl Registry {
         if descriptor.size <= SMALL_BLOB && !matches!(source, BlobSource::Remote { .. }) {
             upload.small = Some(source.read(descriptor).await.map_err(|error| upload.source_error(error))?);
         }
-        upload.run(mount_from).await
+        let outcome = upload.run(mount_from).await?;
+        self.remember_blob(repository, &descriptor.digest);
+        Ok(outcome)
     }
 }
 
@@ -163,7 +169,7 @@ impl Upload<'_> {
                     self.registry.learnt().upload_method.fetch_max(next, Ordering::Relaxed);
                 }
                 Setback::Passing(error, asked) => match attempts.failed(asked, random_unit()) {
-                    Some(pause) => tokio::time::sleep(pause).await,
+                    Some(pause) => self.pause(&error, pause).await,
                     None => return Err(error),
                 },
             }
@@ -177,7 +183,15 @@ impl Upload<'_> {
         // Never `mount` without `from`: Quay answers that with an error.
         let query = mount_from.map(|from| format!("?mount={digest}&from={from}")).unwrap_or_default();
         let target = Target::Below(format!("blobs/uploads/{query}"));
-        let answer = self.registry.exchange(Call::new(self.operation.clone(), Method::POST, target)).await?;
+        let call = Call::new(self.operation.clone(), Method::POST, target);
+        let answer = match self.registry.exchange(call).await {
+            // There is no token that may read there.
+            Err(RegistryError::Auth { source, .. }) if mount_from.is_some() && source.is_refusal() => {
+                self.registry.give_up_mounts(self.repository);
+                return Box::pin(self.open_session(None)).await;
+            }
+            answer => answer?,
+        };
         match answer.status {
             StatusCode::CREATED if mount_from.is_some() => Ok(None),
             StatusCode::ACCEPTED => Ok(Some(Session {
@@ -207,6 +221,17 @@ impl Upload<'_> {
             (_, "http") => Err(problem(ProtocolProblem::BadLocation("it leads from https to http"))),
             _ => Err(problem(ProtocolProblem::BadLocation("neither http nor https"))),
         }
+    }
+
+    async fn pause(&self, error: &RegistryError, pause: Duration) {
+        let reason = match error {
+            RegistryError::Status { status, .. } => reason("the registry", Ok(*status)),
+            RegistryError::Unreachable { source, .. } => reason("the registry", Err(source)),
+            _ => "the content broke off".to_owned(),
+        };
+        let path = format!("/v2/{}/blobs/{}", self.repository, self.descriptor.digest);
+        let url = self.registry.base().join(&path).expect("invariant: names and digests form a URL");
+        self.registry.pause(&Method::PUT, &url, reason, pause).await;
     }
 
     fn source_error(&self, source: SourceError) -> RegistryError {

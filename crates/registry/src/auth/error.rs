@@ -99,6 +99,16 @@ pub enum AuthError {
 }
 
 impl AuthError {
+    /// Whether a server that was asked for something said no, as opposed to not answering or to our not
+    /// asking: for less the answer may be another.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            AuthError::Rejected { .. } | AuthError::Insufficient { .. } => true,
+            AuthError::TokenStatus { status, .. } => status.is_client_error(),
+            _ => false,
+        }
+    }
+
     /// The kind of trouble.
     pub fn class(&self) -> Class {
         match self {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use granary_net::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use granary_net::{Body, Deadline, Http, Method, Request, RetryPolicy};
+use granary_net::{Answer, Body, Deadline, Http, HttpError, Method, Request, RetryPolicy};
 use granary_oci::RegistryHost;
 use granary_redact::{SafeUrl, Secret};
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use url::form_urlencoded::Serializer;
 use super::AuthError;
 use crate::challenge::Challenge;
 use crate::credentials::Login;
+use crate::observe::{Audience, Event, reason};
 use crate::said::Said;
 use crate::scope::Scope;
 
@@ -89,6 +90,7 @@ impl TokenServer {
         login: Option<&Login>,
         scopes: &[Scope],
         patience: Patience,
+        audience: &Audience,
         said: impl Fn(&[u8]) -> Said,
     ) -> Result<Token, AuthError> {
         if login.is_some() && self.realm.scheme() != "https" && !is_loopback(&self.realm) {
@@ -106,8 +108,16 @@ impl TokenServer {
             None => self.plain_request(scopes),
         };
         let asked_at = Instant::now();
+        let before_pause = |result: &Result<Answer, HttpError>, pause| {
+            audience.tell(|| Event::Retrying {
+                method: request.method.clone(),
+                url: SafeUrl::new(&self.realm),
+                reason: reason("the token server", result.as_ref().map(|answer| answer.status)),
+                pause,
+            });
+        };
         let answer = http
-            .fetch(&request, MAX_TOKEN_ANSWER, patience.policy, patience.deadline)
+            .fetch(&request, MAX_TOKEN_ANSWER, patience.policy, patience.deadline, before_pause)
             .await
             .map_err(|source| AuthError::TokenServer { source: Box::new(source) })?;
         let (status, realm) = (answer.status, || SafeUrl::new(&self.realm));
@@ -134,6 +144,7 @@ impl TokenServer {
         let Some(text) = text.filter(|text| !text.is_empty()) else {
             return Err(AuthError::NoToken { realm: realm() });
         };
+        audience.tell(|| Event::TokenFetched { realm: realm(), scopes: listed(scopes) });
         let life = parsed.expires_in.map_or(MINIMUM_LIFE, Duration::from_secs).max(MINIMUM_LIFE);
         // A life of centuries is somebody's "never"; a day is as good and cannot overflow.
         let life = life.min(Duration::from_secs(24 * 3600));

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::CredentialError;
 use super::auth_file::Login;
+use super::{CredentialError, HelperEnvironment};
 
 /// How long a helper may take. Cloud helpers ask a metadata service; a desktop one may ask the user,
 /// who then has this long.
@@ -30,23 +30,33 @@ struct HelperAnswer {
     secret: String,
 }
 
-/// Asks a helper. It keeps our environment: helpers find their keyring or cloud role there.
-pub(super) async fn ask(name: &str, server: &str) -> Result<Option<Login>, CredentialError> {
+/// Asks a helper. It sees this environment and nothing of ours.
+pub(super) async fn ask(
+    name: &str,
+    server: &str,
+    environment: &HelperEnvironment,
+) -> Result<Option<Login>, CredentialError> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || !name.bytes().all(word) {
         return Err(CredentialError::HelperName { name: name.to_owned() });
     }
     let program = format!("docker-credential-{name}");
-    let Ok(output) = tokio::time::timeout(TIMEOUT, run(&program, server)).await else {
+    let Ok(output) = tokio::time::timeout(TIMEOUT, run(&program, server, environment)).await else {
         return Err(CredentialError::HelperTimeout { program, seconds: TIMEOUT.as_secs() });
     };
     let output = output.map_err(|source| CredentialError::HelperRun { program: program.clone(), source })?;
     read(program, output.status.success(), &output.stdout, &output.stderr)
 }
 
-async fn run(program: &str, server: &str) -> io::Result<std::process::Output> {
+async fn run(
+    program: &str,
+    server: &str,
+    environment: &HelperEnvironment,
+) -> io::Result<std::process::Output> {
     let mut child = Command::new(program)
         .arg("get")
+        .env_clear()
+        .envs(environment.0.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -107,10 +117,30 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_helper_sees_what_it_is_given_and_nothing_else() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("docker-credential-fake");
+        // The test runner's own environment has CARGO_MANIFEST_DIR.
+        let script = "#!/bin/sh\nread server\nprintf '{\"Username\":\"%s %s\",\"Secret\":\"%s\"}' \"$server\" \"$AWS_PROFILE\" \"${CARGO_MANIFEST_DIR:-nothing}\"\n";
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let environment: HelperEnvironment =
+            [("PATH".into(), folder.path().into()), ("AWS_PROFILE".into(), "ci".into())]
+                .into_iter()
+                .collect();
+        let login = ask("fake", "h.test", &environment).await.unwrap();
+        let expected = Login::Password { username: "h.test ci".to_owned(), password: Secret::new("nothing") };
+        assert_eq!(login, Some(expected));
+        assert_eq!(format!("{environment:?}"), r#"{"PATH", "AWS_PROFILE"}"#, "values may be secret");
+    }
+
     #[tokio::test]
     async fn a_name_is_not_a_path() {
         for name in ["", "../../tmp/x", "a b"] {
-            let error = ask(name, "h.test").await.unwrap_err();
+            let error = ask(name, "h.test", &HelperEnvironment::default()).await.unwrap_err();
             assert!(matches!(error, CredentialError::HelperName { .. }), "{name}");
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use granary_net::{Http, HttpOptions};
 use granary_redact::Secret;
-use granary_registry::{Class, Credentials, Registry, RegistryOptions};
+use granary_registry::{BlobOutcome, Class, Credentials, PushOptions, Registry, RegistryOptions};
 use granary_testkit::image::ImageBuilder;
 use granary_testkit::registry::{Action, Auth, Fault, Options, Registry as Server};
 
@@ -142,7 +142,7 @@ async fn an_identity_token_is_exchanged() {
     let path = folder.path().join("auth.json");
     std::fs::write(&path, format!(r#"{{"auths":{{"{}":{{"identitytoken":"refresh-me"}}}}}}"#, server.host()))
         .unwrap();
-    let credentials = Credentials::from_files(&[path], false).unwrap();
+    let credentials = Credentials::from_files(&[path], None).unwrap();
     let registry =
         Registry::new(server.host().parse().unwrap(), http(), RegistryOptions { credentials, ..options() });
     assert_eq!(registry.tags(&app()).await.unwrap().len(), 1);
@@ -215,4 +215,69 @@ async fn a_local_registry_with_tls_needs_no_setting() {
         Registry::new(server.host().parse().unwrap(), http, RegistryOptions { credentials, ..options() });
     assert_eq!(registry.tags(&app()).await.unwrap().len(), 1);
     assert_eq!(registry.tags(&app()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn only_what_the_challenge_teaches_is_waited_for() {
+    let latency = Duration::from_millis(100);
+    let server = Server::start(Options { latency, ..Options::with_token(USER, PASSWORD) });
+    server.put_image("acme/app", &["1.0.0"], &ImageBuilder::new("linux/amd64").build());
+    let registry = with_password(&server, PASSWORD);
+    let (repository, target) = (app(), by_tag("1.0.0"));
+    let (tags, manifest) = tokio::join!(registry.tags(&repository), registry.manifest(&repository, &target));
+    assert_eq!((tags.unwrap().len(), manifest.unwrap().is_some()), (1, true));
+    assert_eq!(server.requests().len(), 4, "one challenge, one token, two answers");
+    assert_eq!(server.peak_concurrency(), 2, "list and manifest were asked for at once");
+}
+
+#[tokio::test]
+async fn a_token_server_that_refuses_the_source_of_a_mount_costs_an_upload() {
+    let server = Server::start(Options::with_token(USER, PASSWORD));
+    let two_scopes =
+        |r: &granary_testkit::registry::Request| r.path == "/token" && r.query.matches("scope=").count() > 1;
+    server.fault(Fault::when(two_scopes, Action::status(403)).times(usize::MAX));
+    let registry = with_password(&server, PASSWORD);
+    let options = PushOptions { mount_from: Some(repository("acme/base")), ..PushOptions::default() };
+    for bytes in [b"first", b"other"] {
+        server.put_blob("acme/base", bytes.as_slice());
+        let (descriptor, source) = blob(bytes);
+        let outcome = registry.push_blob(&app(), &descriptor, &source, &options).await.unwrap();
+        assert_eq!(outcome, BlobOutcome::Uploaded);
+        assert_eq!(server.blob("acme/app", descriptor.digest.as_str()).unwrap(), bytes.as_slice());
+    }
+    assert_eq!(server.count(|r| r.path == "/token" && r.status == Some(403)), 1, "asked for once");
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_a_right_to_the_source_of_a_mount_costs_an_upload() {
+    let server = Server::start(Options::with_token(USER, PASSWORD));
+    let challenge = Action::Status {
+        code: 401,
+        headers: vec![(
+            "WWW-Authenticate".to_owned(),
+            format!(
+                "Bearer realm=\"{}/token\",service=\"testkit\",scope=\"repository:acme/base:pull\"",
+                server.url()
+            ),
+        )],
+        body: String::new(),
+    };
+    server.fault(Fault::on("POST", "mount=", challenge).times(usize::MAX));
+    let registry = with_password(&server, PASSWORD);
+    let options = PushOptions { mount_from: Some(repository("acme/base")), ..PushOptions::default() };
+    let (descriptor, source) = blob(b"layer");
+    let outcome = registry.push_blob(&app(), &descriptor, &source, &options).await.unwrap();
+    assert_eq!(outcome, BlobOutcome::Uploaded);
+}
+
+#[tokio::test]
+async fn a_challenge_that_names_too_much_is_cut_down_to_what_is_needed() {
+    let challenge_scope = Some("registry:catalog:* repository:acme/app:pull".to_owned());
+    let server = Server::start(Options { challenge_scope, ..Options::with_token(USER, PASSWORD) });
+    server.put_image("acme/app", &["1.0.0"], &ImageBuilder::new("linux/amd64").build());
+    let two_scopes =
+        |r: &granary_testkit::registry::Request| r.path == "/token" && r.query.matches("scope=").count() > 1;
+    server.fault(Fault::when(two_scopes, Action::status(403)).times(usize::MAX));
+    assert_eq!(with_password(&server, PASSWORD).tags(&app()).await.unwrap().len(), 1);
+    assert_eq!(server.count(|r| r.query.contains("push")), 0, "reading needs no right to write");
 }

@@ -5,6 +5,8 @@
 mod auth;
 mod blobs;
 mod manifests;
+mod observer;
+mod presence;
 mod referrers;
 mod support;
 mod tags;

@@ -86,6 +86,41 @@ async fn eight_writers_at_once_lose_nothing() {
 }
 
 #[tokio::test]
+async fn subjects_do_not_wait_for_each_other() {
+    let server = Server::start(Options {
+        referrers: Referrers::Off,
+        latency: std::time::Duration::from_millis(60),
+        ..Options::default()
+    });
+    let first = subject(&server);
+    let image = ImageBuilder::new("linux/arm64").build();
+    server.put_image("acme/app", &["2.0.0"], &image);
+    let second = raw(&image).descriptor();
+    let (registry, repository) = (anonymous(&server), app());
+    registry.tags(&repository).await.unwrap();
+    server.clear_log();
+    let (on_first, on_second) = (evidence(&first, 1), evidence(&second, 2));
+    tokio::try_join!(
+        registry.attach(&repository, &first, &on_first),
+        registry.attach(&repository, &second, &on_second)
+    )
+    .unwrap();
+    let index = |method: &str, number: usize| {
+        let requests = server.requests();
+        let mut found = requests
+            .iter()
+            .enumerate()
+            .filter(|(_, request)| request.method == method && request.path.contains("/manifests/sha256-"));
+        found.nth(number).unwrap().0
+    };
+    assert!(
+        index("GET", 1) < index("PUT", 0),
+        "both indexes are read before one is written: {:#?}",
+        server.requests()
+    );
+}
+
+#[tokio::test]
 async fn a_list_that_cannot_be_read_is_not_empty() {
     for referrers in [Referrers::On, Referrers::Off] {
         let server = Server::start(Options { referrers, ..Options::default() });

@@ -161,3 +161,27 @@ async fn the_limit_on_requests_holds() {
     registry.push_content(&app(), &content(&index()), &TransferOptions::default()).await.unwrap();
     assert_eq!(server.peak_concurrency(), 3);
 }
+
+#[tokio::test]
+async fn the_limit_on_requests_is_the_only_one() {
+    let latency = std::time::Duration::from_millis(100);
+    let server = Server::start(Options { latency, ..Options::default() });
+    let options = granary_registry::RegistryOptions { concurrency: 30, ..crate::support::options() };
+    let registry =
+        granary_registry::Registry::new(server.host().parse().unwrap(), crate::support::http(), options);
+    let builder = ImageBuilder::new("linux/amd64");
+    let image = (0..40).fold(builder, |builder, layer| builder.random_layer(layer, 100)).build();
+    registry.push_content(&app(), &content(&image), &TransferOptions::default()).await.unwrap();
+    let peak = server.peak_concurrency();
+    assert!((17..=30).contains(&peak), "more than by default, and never more than allowed: {peak}");
+}
+
+#[tokio::test]
+async fn a_top_that_the_caller_did_not_find_is_not_looked_for_again() {
+    let server = Server::start(Options::default());
+    let image = index();
+    let options = TransferOptions { top_absent: true, ..TransferOptions::default() };
+    anonymous(&server).push_content(&app(), &content(&image), &options).await.unwrap();
+    assert_eq!(server.count(|r| r.method == "HEAD" && r.path.contains("/manifests/")), 0);
+    assert_eq!(server.count(|r| r.method == "HEAD" && r.path.contains("/blobs/")), 12, "blobs may be there");
+}
