@@ -17,8 +17,26 @@ pub const MAX_BUNDLES: usize = 50;
 /// How far ahead of our clock a test may have finished: clocks of two machines differ.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// The only result that lets a set through.
-const PASSED: &str = "PASSED";
+/// How a test run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestOutcome {
+    /// No test failed or warned: the only result that lets a set through.
+    Passed,
+    /// No test failed, some warned.
+    Warned,
+    /// A test failed, or none ran.
+    Failed,
+}
+
+impl std::fmt::Display for TestOutcome {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            TestOutcome::Passed => "PASSED",
+            TestOutcome::Warned => "WARNED",
+            TestOutcome::Failed => "FAILED",
+        })
+    }
+}
 
 /// What a trusted statement says about one test run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,18 +47,18 @@ pub struct TestRun {
     pub bundle: Digest,
     /// Everything it speaks of.
     pub subjects: Vec<Digest>,
-    /// `PASSED`, `WARNED` or `FAILED`.
-    pub result: String,
+    /// How it ended.
+    pub result: TestOutcome,
     /// The commit that was tested.
-    pub commit: String,
+    pub commit: CommitId,
     /// The release set that was tested.
-    pub set: String,
+    pub set: Digest,
     /// Where it was tested.
     pub environment: String,
     /// When the last test ended.
     pub finished_on: Timestamp,
-    /// How many tests passed.
-    pub passed: usize,
+    /// Names of the tests that passed.
+    pub passed: Vec<String>,
     /// Names of the tests that failed.
     pub failed: Vec<String>,
 }
@@ -87,7 +105,8 @@ pub fn judge(
     for run in runs {
         let known = newest.entry(&run.environment).or_insert(run);
         // Of two that ended in the same instant the worse one counts, whatever order they came in.
-        let newer = (run.finished_on, run.result != PASSED) > (known.finished_on, known.result != PASSED);
+        let newer = (run.finished_on, run.result != TestOutcome::Passed)
+            > (known.finished_on, known.result != TestOutcome::Passed);
         if newer {
             *known = run;
         }
@@ -118,7 +137,7 @@ fn reject(
     let rejection = |rule, found: String, needed: String| {
         Some(Rejection { rule, found: format!("{found} ({by})"), needed })
     };
-    if run.set != set_digest.as_str() || !run.subjects.contains(set_digest) {
+    if run.set != *set_digest || !run.subjects.contains(set_digest) {
         return rejection(
             "evidence.subject",
             format!("evidence for set {}", run.set),
@@ -133,14 +152,14 @@ fn reject(
             format!("evidence that names {} as a subject", member.digest),
         );
     }
-    if run.commit.parse::<CommitId>().as_ref() != Ok(&set.commit) {
+    if run.commit != set.commit {
         return rejection(
             "evidence.commit",
             format!("evidence for commit {}", run.commit),
             format!("evidence for commit {}", set.commit),
         );
     }
-    if run.result != PASSED || !run.failed.is_empty() {
+    if run.result != TestOutcome::Passed || !run.failed.is_empty() {
         let names = run.failed.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
         let found = match names.is_empty() {
             true => format!("result {}", run.result),
@@ -148,7 +167,7 @@ fn reject(
         };
         return rejection("evidence.result", found, "result PASSED without failed tests".to_owned());
     }
-    if run.passed == 0 {
+    if run.passed.is_empty() {
         return rejection("evidence.tests", "no test ran".to_owned(), "at least one passed test".to_owned());
     }
     let age = now.duration_since(run.finished_on);
@@ -205,12 +224,12 @@ mod tests {
             key: "ci".to_owned(),
             bundle: Digest::of(b"bundle"),
             subjects: vec![digest.clone(), Digest::of(b"app"), Digest::of(b"web")],
-            result: "PASSED".to_owned(),
-            commit: "a".repeat(40),
-            set: digest.to_string(),
+            result: TestOutcome::Passed,
+            commit: "a".repeat(40).parse().unwrap(),
+            set: digest,
             environment: "integration".to_owned(),
             finished_on: "2026-11-21T11:00:00Z".parse().unwrap(),
-            passed: 1,
+            passed: vec!["login works".to_owned()],
             failed: vec![],
         }
     }
@@ -232,14 +251,14 @@ mod tests {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let other = Digest::of(b"other");
         let table = [
-            ("evidence.result", TestRun { result: "FAILED".to_owned(), ..run() }),
-            ("evidence.result", TestRun { result: "passed".to_owned(), ..run() }),
+            ("evidence.result", TestRun { result: TestOutcome::Failed, ..run() }),
+            ("evidence.result", TestRun { result: TestOutcome::Warned, ..run() }),
             ("evidence.result", TestRun { failed: vec!["login".to_owned()], ..run() }),
-            ("evidence.tests", TestRun { passed: 0, ..run() }),
-            ("evidence.subject", TestRun { set: other.to_string(), ..run() }),
+            ("evidence.tests", TestRun { passed: vec![], ..run() }),
+            ("evidence.subject", TestRun { set: other.clone(), ..run() }),
             ("evidence.subject", TestRun { subjects: vec![other], ..run() }),
             ("evidence.subject", TestRun { subjects: run().subjects[..2].to_vec(), ..run() }),
-            ("evidence.commit", TestRun { commit: "b".repeat(40), ..run() }),
+            ("evidence.commit", TestRun { commit: "b".repeat(40).parse().unwrap(), ..run() }),
             ("evidence.age", TestRun { finished_on: at("2026-11-14T11:59:59Z"), ..run() }),
             ("evidence.age", TestRun { finished_on: at("2026-11-21T12:05:01Z"), ..run() }),
         ];
@@ -259,18 +278,21 @@ mod tests {
 
     #[test]
     fn the_newest_of_each_environment_decides() {
-        let later = |result: &str, environment: &str| TestRun {
-            result: result.to_owned(),
+        let later = |result: TestOutcome, environment: &str| TestRun {
+            result,
             environment: environment.to_owned(),
             finished_on: "2026-11-21T11:30:00Z".parse().unwrap(),
             ..run()
         };
-        assert!(matches!(verdict(&[later("FAILED", "integration"), run()]), Verdict::Rejected(_)));
-        assert!(matches!(verdict(&[run(), later("FAILED", "staging")]), Verdict::Rejected(_)));
-        let tie = TestRun { result: "FAILED".to_owned(), ..run() };
+        assert!(matches!(verdict(&[later(TestOutcome::Failed, "integration"), run()]), Verdict::Rejected(_)));
+        assert!(matches!(verdict(&[run(), later(TestOutcome::Failed, "staging")]), Verdict::Rejected(_)));
+        let tie = TestRun { result: TestOutcome::Failed, ..run() };
         assert!(matches!(verdict(&[tie.clone(), run()]), Verdict::Rejected(_)));
         assert!(matches!(verdict(&[run(), tie]), Verdict::Rejected(_)));
-        let failed_before = TestRun { result: "FAILED".to_owned(), ..run() };
-        assert!(matches!(verdict(&[failed_before, later("PASSED", "integration")]), Verdict::Accepted(_)));
+        let failed_before = TestRun { result: TestOutcome::Failed, ..run() };
+        assert!(matches!(
+            verdict(&[failed_before, later(TestOutcome::Passed, "integration")]),
+            Verdict::Accepted(_)
+        ));
     }
 }

@@ -3,6 +3,7 @@
 //! Pure: no network, no clock, no environment; `now` is an argument. What is decided here can be
 //! read, tested and argued about without a registry.
 
+pub mod claim;
 mod commit;
 mod evidence;
 mod numbering;
@@ -12,7 +13,7 @@ mod tags;
 mod version;
 
 pub use commit::{CommitId, ParseCommitError};
-pub use evidence::{EvidenceRules, MAX_BUNDLES, Rejection, TestRun, Verdict, judge};
+pub use evidence::{EvidenceRules, MAX_BUNDLES, Rejection, TestOutcome, TestRun, Verdict, judge};
 pub use numbering::{NumberingError, Taken, derived_version, next_base, stables};
 pub use order::{Standing, standing};
 pub use set::{FoundSet, Member, ReleaseSet, SET_ARTIFACT_TYPE, SetError};

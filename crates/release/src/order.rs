@@ -52,7 +52,13 @@ pub fn standing(ours: &ReleaseSet, newest: Option<(Version, Option<&ReleaseSet>)
             name(&ours.branch)
         ));
     }
-    match (ours.order, theirs.order) {
+    compare(ours.order, version, theirs.order)
+}
+
+/// Compares the order numbers of two commits of one branch; `theirs` is that of `version`.
+pub(crate) fn compare(ours: Option<u64>, version: Version, theirs: Option<u64>) -> Standing {
+    let undecidable = |reason: String| Standing::Undecidable { reason };
+    match (ours, theirs) {
         (Some(ours), Some(theirs)) if ours < theirs => Standing::Superseded { by: version, theirs, ours },
         (Some(ours), Some(theirs)) if ours > theirs => Standing::Newest,
         (Some(same), Some(_)) => {

@@ -30,7 +30,7 @@ const MAX_MEMBERS: usize = 1000;
 
 /// One artifact of a release set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Member {
     /// Its name within the set, `[a-z0-9-]+`.
     pub name: String,
@@ -74,13 +74,18 @@ pub struct ReleaseSet {
     pub replaces: Option<Digest>,
 }
 
-/// A release set that lies in a registry, with the digest that names it.
+/// A release set as it lies in a registry.
+///
+/// # Design
+/// It keeps its bytes. A later version of this suite may write more into a set than this one reads, and a
+/// set that was serialised again would be another set: its evidence and its tags would be elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundSet {
     /// Digest of its manifest.
     pub digest: Digest,
     /// What it says.
     pub set: ReleaseSet,
+    manifest: RawManifest,
 }
 
 impl FoundSet {
@@ -88,8 +93,20 @@ impl FoundSet {
     ///
     /// # Errors
     /// [`SetError`], where it is not a release set.
-    pub fn read(raw: &RawManifest) -> Result<Self, SetError> {
-        Ok(FoundSet { digest: raw.digest().clone(), set: ReleaseSet::from_manifest(raw)? })
+    pub fn read(manifest: RawManifest) -> Result<Self, SetError> {
+        let set = ReleaseSet::from_manifest(&manifest)?;
+        Ok(FoundSet { digest: manifest.digest().clone(), set, manifest })
+    }
+
+    /// A set that is yet to be written.
+    pub fn new(set: ReleaseSet) -> Self {
+        let manifest = set.to_manifest();
+        FoundSet { digest: manifest.digest().clone(), set, manifest }
+    }
+
+    /// The bytes, as they lie there.
+    pub fn manifest(&self) -> &RawManifest {
+        &self.manifest
     }
 }
 
@@ -281,6 +298,18 @@ mod tests {
             ..full
         };
         assert_eq!(ReleaseSet::from_manifest(&sparse.to_manifest()).unwrap(), sparse);
+    }
+
+    #[test]
+    fn what_a_later_version_adds_is_kept_and_not_in_the_way() {
+        let text = String::from_utf8(set().to_manifest().bytes().to_vec()).unwrap();
+        let later = text
+            .replace(REVISION, "life.celestium.granary.later\":\"x\",\"org.opencontainers.image.revision");
+        let later = later.replace(r#"\"size\":3}"#, r#"\"size\":3,\"later\":1}"#);
+        assert!(later.len() > text.len() + 40);
+        let raw = RawManifest::new(later.into_bytes(), "").unwrap();
+        let found = FoundSet::read(raw.clone()).unwrap();
+        assert_eq!((&found.digest, found.manifest(), &found.set), (raw.digest(), &raw, &set()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use granary_oci::Tag;
 
+use crate::claim::ClaimName;
 use crate::{Candidate, CommitId, Version};
 
 /// What a tag of ours says.
@@ -51,6 +52,8 @@ pub struct VersionTags {
     pub sets: Vec<Version>,
     /// The commits of `set-<40 hex>`.
     pub commits: Vec<CommitId>,
+    /// `claim-<X.Y.Z>-<12 hex>`, by version.
+    pub claims: Vec<ClaimName>,
     /// Every tag.
     names: std::collections::BTreeSet<String>,
 }
@@ -69,10 +72,13 @@ impl VersionTags {
                     (_, Ok(commit)) => found.commits.push(commit),
                     _ => {}
                 }
+            } else if let Some(claim) = ClaimName::read(name) {
+                found.claims.push(claim);
             }
         }
         found.stables.sort_unstable();
         found.sets.sort_unstable();
+        found.claims.sort_unstable();
         found
     }
 
@@ -146,14 +152,27 @@ mod tests {
     #[test]
     fn a_list_is_sorted_by_number_not_by_text() {
         let commit = "3f2a91c000000000000000000000000000000000";
-        let list =
-            ["0.1.10", "0.1.9", "v9.9.9", "0.1.10-rc.1", "latest", "set-0.1.11", "set-0.1.12-rc.1", "set-x"]
-                .map(tag);
+        let list = [
+            "0.1.10",
+            "0.1.9",
+            "v9.9.9",
+            "0.1.10-rc.1",
+            "latest",
+            "set-0.1.11",
+            "set-0.1.12-rc.1",
+            "set-x",
+            "claim-0.1.10-6ee0eb490ff8",
+            "claim-0.1.9-6ee0eb490ff8",
+            "rcclaim-0.1.9-rc.1-6ee0eb490ff8",
+        ]
+        .map(tag);
         let commit_set = tag(&format!("set-{commit}"));
         let found = VersionTags::read(list.iter().chain([&commit_set]));
         assert_eq!(found.stables, [Version::new(0, 1, 9), Version::new(0, 1, 10)]);
         assert_eq!(found.sets, [Version::new(0, 1, 11)]);
         assert_eq!(found.commits, [commit.parse().unwrap()]);
+        let claims = found.claims.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(claims, ["claim-0.1.9-6ee0eb490ff8", "claim-0.1.10-6ee0eb490ff8"]);
         assert_eq!(found.taken().max(), Some(Version::new(0, 1, 11)));
         assert!(found.has(&tag("latest")) && !found.has(&tag("0.1.1")));
     }

@@ -1,15 +1,21 @@
 //! From settings to a registry client.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use granary_net::{Deadline, Http, HttpOptions, HttpSetupError, Proxies};
 use granary_oci::RegistryHost;
-use granary_plugin::{Context, Failure, Kind};
+use granary_plugin::{Context, Failure, Kind, Output};
 use granary_redact::{Redactor, Secret};
-use granary_registry::{AuthFileEnvironment, Credentials, Registry, RegistryOptions};
+use granary_registry::{AuthFileEnvironment, Credentials, Event, Observer, Registry, RegistryOptions};
 
 use crate::settings::RegistrySettings;
 
 /// Requests under way at once, unless a plugin has a setting for it.
 pub const CONCURRENCY: usize = 16;
+
+/// The pause from which a run looks as if it hung, so that it says what it waits for.
+const LONG_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the HTTP client is built from: CA, proxies and the rest, as settings and environment say.
 ///
@@ -87,8 +93,10 @@ fn client(
                 docker_config: context.env.get("DOCKER_CONFIG"),
                 home: context.env.get("HOME"),
             };
-            // A file in a pipeline's workspace must not be able to name programs to run.
-            let helpers = !context.ci.is_woodpecker();
+            // A file in a pipeline's workspace must not be able to name programs to run. By hand a helper
+            // sees everything but our settings and the forge's token.
+            let visible = || context.env.for_child(&["*".to_owned()]).into_iter().collect();
+            let helpers = (!context.ci.is_woodpecker()).then(visible);
             Credentials::from_files(&variables.paths(), helpers).map_err(|error| {
                 Failure::new(Kind::Settings, "the registry's credentials cannot be read")
                     .caused_by(error)
@@ -102,7 +110,94 @@ fn client(
         attempts: context.common.retries + 1,
         concurrency,
         redactor,
+        observer: Some(observer(&context.output)),
         ..RegistryOptions::new(Deadline::after(context.remaining()))
     };
     Ok(Registry::new(host.clone(), http.clone(), options))
+}
+
+/// Shows requests and tokens at `trace`, and pauses at `debug`, the long ones at `info`.
+fn observer(output: &Output) -> Observer {
+    let output = output.clone();
+    // A throttled registry holds up all requests at once: one line says so, the others are details.
+    let said_until = Mutex::new(Instant::now());
+    Arc::new(move |event| match event {
+        Event::Answered { method, url, status, took } => {
+            output.trace(format_args!("{method} {url}: {status} ({} ms)", took.as_millis()));
+        }
+        Event::TokenFetched { realm, scopes } => output.trace(format_args!("{realm}: a token for {scopes}")),
+        Event::Retrying { method, url, reason, pause } if *pause < LONG_PAUSE => {
+            let pause = pause.as_millis();
+            output.debug(format_args!("{reason}, trying again in {pause}ms ({method} {url})"));
+        }
+        Event::Retrying { method, url, reason, pause } => {
+            let line =
+                format!("{reason}, trying again in {:.0}s ({method} {url})", pause.as_secs_f64().ceil());
+            let mut said_until = said_until.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            match now < *said_until {
+                true => output.debug(line),
+                false => {
+                    *said_until = now + *pause;
+                    output.info(line);
+                }
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use granary_net::{Method, StatusCode};
+    use granary_plugin::Level;
+    use granary_redact::SafeUrl;
+
+    fn retrying(millis: u64) -> Event {
+        Event::Retrying {
+            method: Method::PUT,
+            url: SafeUrl::from_text("https://h.test/v2/acme/app/manifests/1.2.3"),
+            reason: "the registry answered 429".to_owned(),
+            pause: Duration::from_millis(millis),
+        }
+    }
+
+    #[test]
+    fn whoever_waits_is_told_why_and_details_are_for_those_who_ask() {
+        let events = || {
+            [
+                Event::Answered {
+                    method: Method::HEAD,
+                    url: SafeUrl::from_text("https://h.test/v2/acme/app/manifests/1.2.3"),
+                    status: StatusCode::NOT_FOUND,
+                    took: Duration::from_millis(12),
+                },
+                Event::TokenFetched {
+                    realm: SafeUrl::from_text("https://auth.test/token"),
+                    scopes: "repository:acme/app:pull".to_owned(),
+                },
+                retrying(250),
+                retrying(5_200),
+                // Another request, throttled at the same moment.
+                retrying(5_900),
+            ]
+        };
+        let long =
+            "the registry answered 429, trying again in 6s (PUT https://h.test/v2/acme/app/manifests/1.2.3)";
+        let short = "debug: the registry answered 429, trying again in 250ms (PUT https://h.test/v2/acme/app/manifests/1.2.3)";
+        let finest = "trace: HEAD https://h.test/v2/acme/app/manifests/1.2.3: 404 Not Found (12 ms)\n\
+                      trace: https://auth.test/token: a token for repository:acme/app:pull\n";
+        let table = [
+            (Level::Warn, String::new(), String::new()),
+            (Level::Info, format!("{long}\n"), String::new()),
+            (Level::Debug, format!("{long}\n"), format!("{short}\ndebug: {long}\n")),
+            (Level::Trace, format!("{long}\n"), format!("{finest}{short}\ndebug: {long}\n")),
+        ];
+        for (level, out, err) in table {
+            let output = Output::to_memory(level);
+            let observer = observer(&output);
+            events().iter().for_each(|event| observer(event));
+            assert_eq!(output.taken(), (out, err), "{level:?}");
+        }
+    }
 }

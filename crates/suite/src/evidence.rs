@@ -7,12 +7,13 @@ use futures_util::future::try_join_all;
 use granary_attest::bundle;
 use granary_attest::test_result::{self, TestResult, TestResultError};
 use granary_attest::trust::TrustedKey;
+use granary_net::HttpError;
 use granary_oci::{
     ArtifactManifest, Descriptor, Digest, EMPTY_JSON, Repository, TagOrDigest, empty_descriptor,
 };
 use granary_plugin::{Failure, Kind};
-use granary_registry::{BlobSource, PushOptions, Registry};
-use granary_release::{MAX_BUNDLES, TestRun};
+use granary_registry::{BlobSource, ProtocolProblem, PushOptions, Registry, RegistryError};
+use granary_release::{MAX_BUNDLES, TestOutcome, TestRun};
 use jiff::Timestamp;
 
 use crate::failures::registry_failure;
@@ -84,8 +85,12 @@ async fn read_bundle(
     if layer.size > bundle::MAX_BUNDLE_BYTES as u64 {
         return ignored(format!("a bundle of {} bytes", layer.size));
     }
-    let bytes =
-        registry.blob(repository, layer, bundle::MAX_BUNDLE_BYTES as u64).await.map_err(registry_failure)?;
+    let bytes = match registry.blob(repository, layer, bundle::MAX_BUNDLE_BYTES as u64).await {
+        Ok(bytes) => bytes,
+        // A descriptor that lies about its size is whoever wrote it, not the way here.
+        Err(error) if is_size(&error) => return ignored(error.to_string()),
+        Err(error) => return Err(registry_failure(error)),
+    };
     let opened = match bundle::open(&bytes, keys) {
         Ok(opened) => opened,
         Err(error) => return ignored(error.to_string()),
@@ -102,23 +107,41 @@ async fn read_bundle(
     if !key.valid_at(run.finished_on) {
         return ignored(format!("key `{}` was not valid on {}", key.name, run.finished_on));
     }
+    let (Ok(commit), Ok(set)) = (run.commit.parse(), run.set.parse()) else {
+        return ignored(format!("it names no commit and set but `{}` and `{}`", run.commit, run.set));
+    };
     let subjects =
         opened.statement.subjects.iter().filter_map(|subject| subject.sha256()?.parse().ok()).collect();
     Ok(Reading::Run(Box::new(TestRun {
         key: key.name.clone(),
         bundle: digest.clone(),
         subjects,
-        result: result.result.to_string(),
-        commit: run.commit.clone(),
-        set: run.set.clone(),
+        result: match result.result {
+            test_result::Outcome::Passed => TestOutcome::Passed,
+            test_result::Outcome::Warned => TestOutcome::Warned,
+            test_result::Outcome::Failed => TestOutcome::Failed,
+        },
+        commit,
+        set,
         environment: run.environment.clone(),
         finished_on: run.finished_on,
-        passed: result.passed_tests.len(),
+        passed: result.passed_tests.clone(),
         failed: result.failed_tests.clone(),
     })))
 }
 
-/// Attaches a signed bundle to manifests of one repository; returns the digests of the referrers.
+fn is_size(error: &RegistryError) -> bool {
+    match error {
+        RegistryError::Protocol { problem, .. } => {
+            matches!(**problem, ProtocolProblem::WrongSize { .. } | ProtocolProblem::TooLarge { .. })
+        }
+        RegistryError::Unreachable { source, .. } => matches!(**source, HttpError::TooLarge { .. }),
+        _ => false,
+    }
+}
+
+/// Attaches a signed bundle, whose statement has this predicate type, to manifests of one repository;
+/// returns the digests of the referrers.
 ///
 /// # Errors
 /// If the registry fails. What was attached before stays.
@@ -126,6 +149,7 @@ pub async fn attach_bundle(
     registry: &Registry,
     repository: &Repository,
     subjects: &[Descriptor],
+    predicate_type: &str,
     bundle: Vec<u8>,
     now: Timestamp,
 ) -> Result<Vec<Digest>, Failure> {
@@ -133,7 +157,7 @@ pub async fn attach_bundle(
     let annotations = BTreeMap::from([
         (CREATED.to_owned(), now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
         (bundle::CONTENT_ANNOTATION.to_owned(), bundle::CONTENT_DSSE.to_owned()),
-        (bundle::PREDICATE_TYPE_ANNOTATION.to_owned(), test_result::TEST_RESULT.to_owned()),
+        (bundle::PREDICATE_TYPE_ANNOTATION.to_owned(), predicate_type.to_owned()),
     ]);
     let referrer = |subject: &Descriptor| {
         ArtifactManifest::new(bundle::MEDIA_TYPE)

@@ -6,9 +6,12 @@
 
 mod branches;
 mod commit;
+mod committed;
 mod connect;
+mod events;
 mod evidence;
 mod failures;
+mod note;
 mod previous;
 mod records;
 mod repositories;
@@ -18,11 +21,14 @@ mod subject;
 
 pub use branches::{BadPattern, BranchPattern};
 pub use commit::{PipelineCommit, pipeline_commit};
+pub use committed::is_as_committed;
 pub use connect::{CONCURRENCY, connect, connect_elsewhere, http};
+pub use events::check_event;
 pub use evidence::{Collected, attach_bundle, collect_test_runs};
 pub use failures::{registry_failure, set_failure};
+pub use note::{note_set, note_tags};
 pub use previous::{Previous, previous_result};
-pub use records::Records;
+pub use records::{Records, check_list};
 pub use repositories::{RepositoryTemplate, TemplateError};
 pub use rules::rule_text;
 pub use settings::RegistrySettings;

@@ -5,7 +5,7 @@ use futures_util::future::try_join_all;
 use granary_oci::{Digest, EMPTY_JSON, RawManifest, Repository, Tag, TagOrDigest, empty_descriptor};
 use granary_plugin::{Failure, Kind};
 use granary_registry::{BlobSource, PushOptions, Registry};
-use granary_release::{CommitId, FoundSet, ReleaseSet, TagKind, VersionTags};
+use granary_release::{CommitId, FoundSet, TagKind, VersionTags};
 
 use crate::failures::{registry_failure, set_failure};
 use crate::subject::Subject;
@@ -46,7 +46,7 @@ impl Records {
     /// If the registry fails, or something else than a set is there.
     pub async fn set(&self, target: &TagOrDigest) -> Result<Option<FoundSet>, Failure> {
         let raw = self.registry.manifest(&self.lead, target).await.map_err(registry_failure)?;
-        raw.map(|raw| FoundSet::read(&raw).map_err(set_failure)).transpose()
+        raw.map(|raw| FoundSet::read(raw).map_err(set_failure)).transpose()
     }
 
     /// The newest set of a commit.
@@ -67,13 +67,12 @@ impl Records {
     ///
     /// # Errors
     /// If the registry fails.
-    pub async fn write(&self, set: &ReleaseSet, tags: &[Tag]) -> Result<(), Failure> {
+    pub async fn write(&self, found: &FoundSet, tags: &[Tag]) -> Result<(), Failure> {
         let write = async {
             let empty = BlobSource::Bytes(Bytes::from_static(EMPTY_JSON));
             self.registry.push_blob(&self.lead, &empty_descriptor(), &empty, &PushOptions::default()).await?;
-            let manifest = set.to_manifest();
             for tag in tags {
-                self.registry.put_manifest(&self.lead, &TagOrDigest::from(tag), &manifest).await?;
+                self.registry.put_manifest(&self.lead, &TagOrDigest::from(tag), found.manifest()).await?;
             }
             Ok(())
         };
@@ -197,7 +196,7 @@ impl Records {
             return Ok(None);
         };
         if is_set(&raw) {
-            return FoundSet::read(&raw).map(Some).map_err(set_failure);
+            return FoundSet::read(raw).map(Some).map_err(set_failure);
         }
         let lineage = match pipeline {
             Some(commit) => match self.of_commit(commit).await? {
@@ -221,6 +220,22 @@ impl Records {
         Failure::new(Kind::BadInput, message)
             .hint("only registry-push writes `set-` tags; somebody else has moved this one")
     }
+}
+
+/// Checks a tag list against a tag that was read a moment ago: a list that lacks it is not the whole list,
+/// and to number by it would be to publish below what is there (DESIGN §4.7).
+///
+/// # Errors
+/// With exit code 12: it may be whole again later.
+pub fn check_list(tags: &VersionTags, repository: &Repository, seen: &Tag) -> Result<(), Failure> {
+    if tags.has(seen) {
+        return Ok(());
+    }
+    let message = format!(
+        "refusing to number by a tag list that is not whole: {repository} has {seen}, and the list lacks it"
+    );
+    Err(Failure::new(Kind::Unavailable, message)
+        .hint("a cache or proxy in front of the registry may answer for it; run it again when it does not"))
 }
 
 fn is_set(raw: &RawManifest) -> bool {

@@ -1,6 +1,6 @@
 //! From the settings `registry` and `repo` to the repositories of a release set's members.
 
-use granary_oci::{ParseNameError, RegistryHost, Repository};
+use granary_oci::{ParseNameError, RegistryHost, Repository, without_userinfo};
 use thiserror::Error;
 
 /// Where the name of a member stands in `repo`.
@@ -43,7 +43,7 @@ impl RepositoryTemplate {
             // A first part with a dot or colon is a host in every reference that Docker reads.
             Some((host, _)) if host.contains([':']) || (host.contains('.') && host != registry.as_str()) => {
                 return Err(TemplateError::OtherRegistry {
-                    found: host.to_owned(),
+                    found: without_userinfo(host),
                     registry: registry.clone(),
                 });
             }

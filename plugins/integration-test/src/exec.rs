@@ -4,10 +4,12 @@
 //! telling what was tested, and no evidence is made.
 
 mod commands;
+mod shares;
 
 use futures_util::future::try_join_all;
 use granary_attest::bundle::sign_statement;
 use granary_attest::key::SigningKey;
+use granary_attest::test_result::TEST_RESULT;
 use granary_oci::{Platform, TagOrDigest};
 use granary_plugin::{Context, Failure, Kind};
 use granary_registry::Registry;
@@ -15,7 +17,7 @@ use granary_release::{FoundSet, Member, TagKind};
 use granary_suite::{Records, attach_bundle, registry_failure};
 use jiff::Timestamp;
 
-use crate::plan::{Circumstances, Ran, is_under_test, own_platform, ran, statement, times};
+use crate::plan::{Circumstances, Ran, is_under_test, older_than, own_platform, ran, statement, times};
 use crate::report;
 use crate::results::{Decision, Outcome, Verdict, decide};
 use crate::settings::{Mode, Settings};
@@ -55,13 +57,15 @@ impl TestRun<'_> {
             tokio::try_join!(tags, parts)?.1
         };
         if self.context.common.dry_run {
-            report::print_plan(self.context, self.settings, &self.found, self.words()?.as_deref());
+            report::plan(self.context, self.settings, &self.found, self.words()?.as_deref());
             return Ok(());
         }
-        report::subject(self.context, &self.found);
-        let tested = match &self.settings.mode {
-            Mode::Run(commands) => self.run_commands(commands).await?,
-            Mode::Report => Tested { outcome: self.read_results()?, measured: None, problems: Vec::new() },
+        let tested = match self.test().await {
+            Ok(tested) => tested,
+            Err(failure) => {
+                self.attest_that_nothing_counts(&ran, platforms, &failure).await;
+                return Err(failure);
+            }
         };
         if let Some(named) = &tested.outcome.named_digest
             && !is_under_test(named, &self.found, &ran)
@@ -88,6 +92,45 @@ impl TestRun<'_> {
         match decision.result {
             Verdict::Passed => Ok(()),
             Verdict::Failed => Err(report::failure(&decision)),
+        }
+    }
+
+    async fn test(&self) -> Result<Tested, Failure> {
+        match &self.settings.mode {
+            Mode::Run(commands) => self.run_commands(commands).await,
+            Mode::Report => self.report(),
+        }
+    }
+
+    /// Reads what an earlier step's tests left. Results that are older than the candidate are about another.
+    fn report(&self) -> Result<Tested, Failure> {
+        let outcome = self.read_results()?;
+        let created = self.found.set.created;
+        if let Some(when) = older_than(created, outcome.finished, self.oldest_file(), self.context.now()) {
+            let message =
+                format!("the results are from {when}, before the candidate was published on {created}");
+            return Err(Failure::new(Kind::Tests, message)
+                .hint("results of an earlier run count for nothing; let the tests write them anew"));
+        }
+        Ok(Tested { outcome, measured: None, problems: Vec::new() })
+    }
+
+    /// Says under signature that the tests did not run to an end, where it is known: an earlier PASSED for
+    /// the same bytes must not stand for a run that crashed. What stopped the run stays the news.
+    async fn attest_that_nothing_counts(&self, ran: &[Ran], platforms: Vec<Platform>, failure: &Failure) {
+        if self.key.is_none() || !matches!(failure.kind(), Kind::Tests | Kind::BadInput) {
+            return;
+        }
+        let decision = Decision {
+            result: Verdict::Failed,
+            passed: Vec::new(),
+            failed: Vec::new(),
+            skipped: Vec::new(),
+            problems: vec![failure.to_string()],
+        };
+        let nothing = Tested { outcome: Outcome::default(), measured: None, problems: Vec::new() };
+        if let Err(unsigned) = self.attest(ran, platforms, &decision, &nothing).await {
+            self.context.output.warn(format_args!("no evidence of this failure is attached: {unsigned}"));
         }
     }
 
@@ -195,12 +238,20 @@ impl TestRun<'_> {
         let unsigned = |error: Box<dyn std::error::Error + Send + Sync>| {
             Failure::new(Kind::Unexpected, "the evidence cannot be made").caused_by(error)
         };
+        // Everybody can read evidence. A test may have a secret in its name: its parameters, mostly.
+        let public = |names: &[String]| names.iter().map(|name| self.context.output.redacted(name)).collect();
+        let decision = &Decision {
+            passed: public(&decision.passed),
+            failed: public(&decision.failed),
+            ..decision.clone()
+        };
         let statement =
             statement(&self.found, ran, decision, &circumstances).map_err(|error| unsigned(error.into()))?;
         let bundle = sign_statement(&statement, key).map_err(|error| unsigned(error.into()))?;
         let places = self.places();
         let attach = places.iter().map(|(repository, subjects)| {
-            attach_bundle(self.registry, repository, subjects, bundle.clone(), self.context.now())
+            let now = self.context.now();
+            attach_bundle(self.registry, repository, subjects, TEST_RESULT, bundle.clone(), now)
         });
         let attached = try_join_all(attach).await?.concat();
         let subjects = places.iter().flat_map(|(repository, subjects)| {
@@ -215,7 +266,7 @@ impl TestRun<'_> {
     fn places(&self) -> Vec<(granary_oci::Repository, Vec<granary_oci::Descriptor>)> {
         let set = &self.found.set;
         let lead = set.lead();
-        let set_descriptor = set.to_manifest().descriptor();
+        let set_descriptor = self.found.manifest().descriptor();
         let mut places = vec![(lead.repository.clone(), vec![set_descriptor, lead.descriptor()])];
         if self.settings.attach_to_all {
             let others = set.members.iter().filter(|member| member.repository != lead.repository);

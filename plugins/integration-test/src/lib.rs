@@ -18,7 +18,8 @@ use granary_plugin::{
 };
 use granary_release::FoundSet;
 use granary_suite::{
-    CONCURRENCY, PipelineCommit, Previous, Records, Subject, connect, http, pipeline_commit, previous_result,
+    CONCURRENCY, PipelineCommit, Previous, Records, Subject, check_event, connect, http, pipeline_commit,
+    previous_result,
 };
 
 use crate::exec::TestRun;
@@ -52,12 +53,8 @@ impl Plugin for IntegrationTest {
     }
 
     async fn run(settings: Settings, context: &Context) -> Result<Outcome, Failure> {
-        if let Some(event) = context.ci.event.as_ref().filter(|event| event.is_pull_request())
-            && settings.signing_key.is_some()
-        {
-            return Err(Failure::new(Kind::Refused, format!("refusing to sign on event {}", event.name()))
-                .hint("anybody may open a pull request; use `when: event: [push, tag, manual]`")
-                .refusing("event", event.name(), "push, tag, release, manual, deployment or cron"));
+        if settings.signing_key.is_some() {
+            check_event(&context.ci, "sign")?;
         }
         let pipeline = match settings.subject {
             Subject::Pipeline => pipeline_commit(&context.ci, &context.workspace)?,
@@ -92,7 +89,7 @@ impl Plugin for IntegrationTest {
         if key.is_some() && settings.attach_to_all {
             found.set.members.iter().for_each(|member| registry.announce_writes(&member.repository, &[]));
         }
-        report::record(context, &settings.registry, &found);
+        report::subject(context, &settings.registry, &found);
         let run =
             TestRun { context, settings: &settings, registry: &registry, records: &records, found, key };
         run.run().await?;

@@ -4,10 +4,14 @@ use granary_attest::statement::{ResourceDescriptor, Statement, StatementError};
 use granary_attest::test_result::{self, TestResult, TestResultError};
 use granary_oci::{Descriptor, Digest, Manifest, Platform};
 use granary_release::FoundSet;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 use crate::results::{Decision, Outcome, Verdict};
+
+/// How often the tests of one piece of evidence ran: retries are not built, so a run is one attempt, and
+/// running the step again makes evidence of its own.
+const ATTEMPTS: u32 = 1;
 
 /// A manifest that ran: a member itself, or its part for one platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,8 +106,10 @@ pub struct Circumstances {
     pub key_exposed: bool,
 }
 
-/// When the tests ran. What their own files say counts only where it can be true: a run that claims to
-/// end in the future would outlive every later one.
+/// When the tests ran, for the evidence. The newest run decides, so its end is never what a file claims:
+/// one that says "next year" would outlive every later run, and a failure that says "yesterday" would stand
+/// behind the success before it. Where this step did not run the tests itself, the end is the moment at which
+/// it judges them.
 pub fn times(
     outcome: &Outcome,
     ran: Option<(Timestamp, Timestamp)>,
@@ -111,11 +117,26 @@ pub fn times(
 ) -> (Timestamp, Timestamp) {
     let (started, finished) = match ran {
         Some(measured) => measured,
-        None => (outcome.started.unwrap_or(now), outcome.finished.unwrap_or(now)),
+        None => (outcome.started.unwrap_or(now), now),
     };
     let whole = |time: Timestamp| Timestamp::from_second(time.as_second()).unwrap_or(time);
     let finished = whole(finished.min(now));
     (whole(started.min(finished)), finished)
+}
+
+/// How far the clocks of two steps may be apart.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
+
+/// The time of results that were there before the candidate was, by what they say and by when their files
+/// were written; `None` where they may be about it. A candidate from the future proves nothing.
+pub fn older_than(
+    created: Timestamp,
+    finished: Option<Timestamp>,
+    written: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let limit = created.checked_sub(CLOCK_SKEW).ok().filter(|_| created <= now)?;
+    finished.into_iter().chain(written).min().filter(|time| *time < limit)
 }
 
 /// Why no statement can be made.
@@ -170,7 +191,7 @@ pub fn statement(
             environment: circumstances.environment.clone(),
             started_on: circumstances.started_on,
             finished_on: circumstances.finished_on,
-            attempts: 1,
+            attempts: ATTEMPTS,
             platforms: circumstances.platforms.iter().map(Platform::to_string).collect(),
             key_exposed: circumstances.key_exposed,
         },

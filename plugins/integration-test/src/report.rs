@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use granary_oci::Digest;
 use granary_plugin::output::seconds;
-use granary_plugin::{Artifact, Context, Failure, Kind, Table};
-use granary_release::{FoundSet, ReleaseSet};
-use granary_suite::RegistrySettings;
+use granary_plugin::{Context, Failure, Kind, Table};
+use granary_release::{FoundSet, ReleaseSet, TagKind};
+use granary_suite::{RegistrySettings, note_set, note_tags};
 use serde_json::Value;
 
 use crate::results::{Decision, Outcome, Status, Verdict};
@@ -17,31 +17,15 @@ const SLOWEST: usize = 5;
 /// How many failed tests are listed with their messages.
 const FAILED: usize = 20;
 
-/// Notes what is under test.
-pub fn record(context: &Context, registry: &RegistrySettings, found: &FoundSet) {
-    let tag = found.set.candidate.to_string();
-    let artifact = |member: &granary_release::Member| Artifact {
-        name: member.name.clone(),
-        repository: format!("{}/{}", registry.host, member.repository),
-        digest: member.digest.to_string(),
-        tags: vec![tag.clone()],
-    };
-    context.record(|facts| {
-        facts.commit = Some(found.set.commit.to_string());
-        facts.set = Some(found.digest.to_string());
-        facts.version = Some(found.set.candidate.base.to_string());
-        facts.candidate = Some(found.set.candidate.to_string());
-        facts.artifacts = found.set.members.iter().map(artifact).collect();
-        facts.lead = Some(found.set.lead().name.clone());
-    });
-}
-
-/// Says what is under test.
-pub fn subject(context: &Context, found: &FoundSet) {
+/// Notes and says what is under test.
+pub fn subject(context: &Context, registry: &RegistrySettings, found: &FoundSet) {
     let set = &found.set;
-    context
-        .output
-        .info(format_args!("testing {} of commit {}, set {}", set.candidate, set.commit, found.digest));
+    note_set(context, registry, found, set.candidate.base);
+    note_tags(context, &[TagKind::Candidate(set.candidate).tag()]);
+    if !context.common.dry_run {
+        let (candidate, commit, digest) = (set.candidate, &set.commit, &found.digest);
+        context.output.info(format_args!("testing {candidate} of commit {commit}, set {digest}"));
+    }
 }
 
 /// Prints and notes how the tests ended, and how long they took where that was measured.
@@ -110,7 +94,7 @@ pub fn failure(decision: &Decision) -> Failure {
 }
 
 /// Prints what would be tested.
-pub fn print_plan(context: &Context, settings: &Settings, found: &FoundSet, command: Option<&[String]>) {
+pub fn plan(context: &Context, settings: &Settings, found: &FoundSet, command: Option<&[String]>) {
     let set = &found.set;
     context
         .output

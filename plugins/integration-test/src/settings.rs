@@ -7,7 +7,7 @@ use granary_plugin::{Ci, Env, Form, Group, Pem, Reader, Setting};
 use granary_suite::{RegistrySettings, Subject};
 
 use crate::results::{Format, Rules};
-use crate::runner::child_env;
+use crate::runner::{DEFAULT_PASS_ENV, child_env};
 use crate::template::{Template, TemplateError};
 
 /// The settings that only this plugin has.
@@ -54,7 +54,7 @@ pub const OWN: Group = Group {
         Setting::new("platforms", Form::List, "The platforms that were tested, such as `linux/amd64`.").default_told("the step's own"),
         Setting::new("env", Form::Map, "Variables for the tests. Values are treated as secrets and masked in their output, numbers and yes/no aside. Mode `run` only.").secret(),
         Setting::new("pass_env", Form::List, "Variables of this step that the tests may see; `CI_*` stands for a prefix. Never `PLUGIN_*`.")
-            .default("CI,CI_*,PATH,HTTP_PROXY,http_proxy,HTTPS_PROXY,https_proxy,NO_PROXY,no_proxy,ALL_PROXY,all_proxy,SSL_CERT_FILE"),
+            .default(DEFAULT_PASS_ENV),
         Setting::new("test_environment", Form::Text, "The name of the place where the tests ran.").default("integration"),
         Setting::new("attach", Form::Choice(&["lead", "all"]), "Attach evidence to the set and the `lead`, or to `all` members.").default("lead"),
         Setting::new(

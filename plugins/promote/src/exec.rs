@@ -7,14 +7,18 @@ use futures_util::future::{join_all, try_join_all};
 use granary_oci::{Digest, RawManifest, TagOrDigest};
 use granary_plugin::{Context, Failure, Kind, Outcome};
 use granary_registry::Registry;
-use granary_release::{FoundSet, Standing, TagKind, TestRun, Verdict, standing};
+use granary_release::{FoundSet, TestRun, Verdict, standing};
 use granary_suite::{Records, registry_failure};
 
+use crate::admission::Admission;
 use crate::facts::{Asked, Lookup, Wait, accepted_line};
-use crate::plan::{Carried, Choice, Facts, Progress, Wanted, Write, choose, newest_beside, progress, writes};
-use crate::refusal::{conflict, evidence_failure, nothing_published};
+use crate::plan::{
+    Carried, Choice, Conflict, Facts, Progress, Wanted, Write, check_same_bytes, choose, newest_beside,
+    progress, writes,
+};
+use crate::refusal::{conflict, evidence_failure, not_admitted, nothing_published};
 use crate::report;
-use crate::settings::{OnSuperseded, Settings};
+use crate::settings::Settings;
 
 /// A promotion under way.
 pub struct Promotion<'a> {
@@ -48,13 +52,13 @@ impl Promotion<'_> {
         let mut wait = Wait::new(self.settings.wait_for_evidence);
         let target = loop {
             let target = self.target(asked, &mut wait).await?;
-            report::record(self.context, &self.settings.registry, &target.choice);
+            report::subject(self.context, &self.settings.registry, &target.choice);
             let version = target.choice.version;
             match progress(&target.choice, &target.facts.tags, &target.carried).map_err(conflict)? {
                 Progress::Complete => {
                     let candidate = target.choice.set.set.candidate;
                     self.context.output.info(format_args!("{candidate} is promoted already, as {version}"));
-                    report::record_tags(self.context, &target.choice);
+                    report::tags(self.context, &target.choice);
                     return Ok(Outcome::Unchanged);
                 }
                 Progress::Begun => {
@@ -65,25 +69,24 @@ impl Promotion<'_> {
                 }
                 Progress::Untouched => {}
             }
-            self.check_branch(&target.choice.set)?;
-            if let Some(outcome) = self.superseded(&target).await? {
+            if let Some(outcome) = self.admit(&target).await? {
                 return Ok(outcome);
             }
             if let Some(runs) = self.evidence(&target.choice.set, &mut wait).await? {
                 self.context.output.info(format_args!("evidence accepted: {}", accepted_line(&runs)));
-                report::record_evidence(self.context, &runs);
+                report::evidence(self.context, &runs);
                 break target;
             }
         };
         // Where gates, the claim and its list are decided (DESIGN §9): after evidence, before any write.
         let steps = writes(&target.choice, &target.carried);
         if self.context.common.dry_run {
-            report::print_plan(self.context, &target.choice, &steps);
+            report::plan(self.context, &target.choice, &steps);
             return Ok(Outcome::Planned);
         }
         self.write(&target.choice, steps).await?;
-        report::record_tags(self.context, &target.choice);
-        report::print_summary(self.context, &target.choice);
+        report::tags(self.context, &target.choice);
+        report::summary(self.context, &target.choice);
         Ok(Outcome::Done)
     }
 
@@ -96,82 +99,58 @@ impl Promotion<'_> {
                 None => return Err(nothing_published(asked, self.records.repository())),
             }
         };
-        let choice = choose(&facts, self.wanted).map_err(conflict)?;
-        let carried = match facts.carried.get(&choice.version).filter(|_| choice.begun) {
+        let mut choice = choose(&facts, self.wanted).map_err(conflict)?;
+        let known = facts.carried.get(&choice.version).filter(|_| choice.begun);
+        let carried = match known {
             Some(carried) => carried.clone(),
-            None => self.lookup().carried(choice.version, &choice.set, &facts.tags).await?,
+            // The list may be older than the last promotion: what is about to be written is looked at itself.
+            None => {
+                let lookup = self.lookup();
+                let (holder, carried) = tokio::try_join!(
+                    lookup.holder(choice.version),
+                    lookup.carried(choice.version, &choice.set)
+                )?;
+                choice.begun = match holder {
+                    Some(holder) if holder.digest != choice.set.digest => {
+                        let (version, holder) = (choice.version, holder.digest);
+                        return Err(conflict(Conflict::Taken { version, holder }));
+                    }
+                    holder => holder.is_some(),
+                };
+                carried
+            }
         };
         Ok(Target { facts, choice, carried })
     }
 
     fn lookup(&self) -> Lookup<'_> {
-        Lookup { context: self.context, registry: self.registry, records: self.records }
+        let admission = &self.settings.admission;
+        Lookup { context: self.context, registry: self.registry, records: self.records, admission }
     }
 
-    /// Only commits of an allowed branch are promoted (DESIGN §4.12). Until forge and Git are asked, the
-    /// branch is the one that the set records.
-    fn check_branch(&self, found: &FoundSet) -> Result<(), Failure> {
-        let branch = found.set.branch.as_deref();
-        if self.settings.branches.iter().any(|pattern| pattern.matches(branch)) {
-            return Ok(());
-        }
-        let allowed = self
-            .settings
-            .branches
-            .iter()
-            .map(granary_suite::BranchPattern::as_str)
-            .collect::<Vec<_>>()
-            .join(", ");
-        Err(match branch {
-            Some(branch) => Failure::new(
-                Kind::Refused,
-                format!("refusing to promote {}: it comes from branch `{branch}`", found.set.candidate),
-            )
-            .hint(format!("`branches` allows {allowed}"))
-            .refusing("branches", branch, allowed),
-            None => Failure::new(
-                Kind::Undecidable,
-                format!("refusing to promote {}: its set records no branch", found.set.candidate),
-            )
-            .hint("it was published for a Git tag; `branches: \"*\"` allows commits of any branch")
-            .refusing("branches", "no branch on record", allowed),
-        })
-    }
-
-    /// Whether a newer candidate is stable already.
-    async fn superseded(&self, target: &Target) -> Result<Option<Outcome>, Failure> {
+    /// Branch and order, in that order: the one needs no request. `Some` ends the run without an error.
+    async fn admit(&self, target: &Target) -> Result<Option<Outcome>, Failure> {
         let Choice { version, set, .. } = &target.choice;
+        let rules = &self.settings.admission;
+        if let Some(refused) = rules.refuse_branch(&set.set) {
+            return Err(not_admitted(set, refused));
+        }
         let Some(newest) = newest_beside(*version, self.wanted, &target.facts.tags) else { return Ok(None) };
-        let theirs = self.lookup().set_of_version(newest).await?;
+        let theirs = self.lookup().holder(newest).await?.and_then(|holder| holder.found);
+        check_same_bytes(set, newest, theirs.as_ref()).map_err(conflict)?;
         let standing = standing(&set.set, Some((newest, theirs.as_ref().map(|found| &found.set))));
-        let (kind, found) = match standing {
-            Standing::Newest => return Ok(None),
-            Standing::Superseded { by, theirs, ours } => (
-                Kind::Conflict,
-                format!("{by} is newer: it was made from pipeline {theirs}, this candidate from {ours}"),
-            ),
-            Standing::Undecidable { reason } => (Kind::Undecidable, reason),
-        };
-        if self.settings.allow_older {
-            self.context.output.warn(format_args!("allow_older: promoting although {found}"));
-            return Ok(None);
+        match rules.admit(standing) {
+            Admission::Go => Ok(None),
+            Admission::GoAlthough(found) => {
+                self.context.output.warn(format_args!("allow_older: promoting although {found}"));
+                Ok(None)
+            }
+            Admission::Skip(found) => {
+                self.context.output.info(format_args!("skipped, superseded: {found}"));
+                Ok(Some(Outcome::Skipped))
+            }
+            refused => Err(not_admitted(set, refused)),
         }
-        if kind == Kind::Conflict && self.settings.on_superseded == OnSuperseded::Skip {
-            self.context.output.info(format_args!("skipped, superseded: {found}"));
-            return Ok(Some(Outcome::Skipped));
-        }
-        let candidate = set.set.candidate;
-        let message = match kind {
-            Kind::Conflict => format!("refusing to promote {candidate}: {found}"),
-            _ => format!(
-                "refusing to promote {candidate}: there is no telling whether it is the newest: {found}"
-            ),
-        };
-        Err(Failure::new(kind, message).hint("`allow_older: true` promotes it all the same").refusing(
-            "order",
-            found,
-            "a candidate newer than the newest stable version",
-        ))
     }
 
     /// The test runs that let a set in. `None` where they had to be waited for: by then everything that
@@ -244,10 +223,8 @@ impl Promotion<'_> {
         needed.sort();
         needed.dedup();
         let fetch = needed.into_iter().map(|(place, digest)| async move {
-            // A set that this suite wrote is in hand already, byte for byte.
-            let set = choice.set.set.to_manifest();
-            if set.digest() == digest {
-                return Ok((place.clone(), set));
+            if *digest == choice.set.digest {
+                return Ok((place.clone(), choice.set.manifest().clone()));
             }
             let found =
                 self.registry.manifest(place, &TagOrDigest::from(digest)).await.map_err(registry_failure)?;
@@ -265,9 +242,4 @@ impl Promotion<'_> {
         });
         try_join_all(fetch).await
     }
-}
-
-/// The tags that every member has in the end; exported for the report.
-pub fn version_tags(choice: &Choice) -> [granary_oci::Tag; 2] {
-    [TagKind::Version(choice.version).tag(), TagKind::Validated(&choice.set.set.commit).tag()]
 }

@@ -9,10 +9,11 @@ use granary_oci::{Digest, Repository, TagOrDigest};
 use granary_plugin::output::seconds;
 use granary_plugin::{Context, Failure, StepResult};
 use granary_registry::Registry;
-use granary_release::{EvidenceRules, FoundSet, TagKind, TestRun, Verdict, Version, VersionTags, judge};
-use granary_suite::{PipelineCommit, Records, Subject, collect_test_runs, registry_failure};
+use granary_release::{EvidenceRules, FoundSet, TagKind, TestRun, Verdict, Version, judge};
+use granary_suite::{PipelineCommit, Records, Subject, check_list, collect_test_runs, registry_failure};
 
-use crate::plan::{Carried, Facts, Wanted, versions_to_look_up};
+use crate::admission::Rules;
+use crate::plan::{Carried, Facts, Holder, Wanted, versions_to_look_up};
 
 /// How often a wait asks again. A pipeline step takes seconds to minutes; asking more often would only
 /// load the registry.
@@ -26,6 +27,8 @@ pub struct Lookup<'a> {
     pub registry: &'a Registry,
     /// The sets in the lead's repository.
     pub records: &'a Records,
+    /// Who may be promoted.
+    pub admission: &'a Rules,
 }
 
 /// What the run is about, as far as settings, pipeline and the steps before tell.
@@ -45,50 +48,68 @@ impl Lookup<'_> {
     /// If the registry fails or its records contradict each other.
     pub async fn facts(&self, asked: &Asked<'_>, wanted: Wanted) -> Result<Option<Facts>, Failure> {
         let (tags, found) = tokio::try_join!(self.records.tags(), self.asked_set(asked))?;
-        let Some((asked_set, named)) = found else { return Ok(None) };
+        let Some(Selected { mut found, named, newest }) = found else { return Ok(None) };
+        if let Some(newest) = &newest {
+            check_list(&tags, self.records.repository(), &TagKind::CommitSet(&newest.set.commit).tag())?;
+        }
         // As for the lead: one token for each repository that reads and writes.
-        for member in &asked_set.set.members {
+        for member in &found.set.members {
             self.registry.announce_writes(&member.repository, &[]);
         }
-        let lineage = self.lineage(&asked_set, named).await?;
+        let lineage = self.lineage(&found, newest).await?;
+        if !named {
+            // Somebody may have pushed the same commit to a branch of their own since.
+            let admissible = |earlier: &&FoundSet| self.admission.refuse_branch(&earlier.set).is_none();
+            found = lineage.iter().find(admissible).unwrap_or(&found).clone();
+        }
         let versions = versions_to_look_up(&lineage, &tags, wanted);
-        let set_tags: Vec<_> = versions.iter().map(|&version| TagKind::VersionSet(version).tag()).collect();
-        let digests = self.records.digests(&set_tags).await?;
+        let holders = try_join_all(versions.iter().map(|&version| self.holder(version))).await?;
         let version_sets = versions
             .into_iter()
-            .zip(digests)
-            .filter_map(|(version, digest)| Some((version, digest?)))
+            .zip(holders)
+            .filter_map(|(version, holder)| Some((version, holder?)))
             .collect();
         let carried = std::collections::BTreeMap::new();
-        let mut facts = Facts { asked: asked_set, named, lineage, tags, version_sets, carried };
+        let mut facts = Facts { asked: found, named, lineage, tags, version_sets, carried };
         let own: Vec<_> = facts
             .version_sets
             .keys()
             .filter_map(|&version| Some((version, facts.own_set(version)?.clone())))
             .collect();
-        let looks = own.iter().map(|(version, found)| self.carried(*version, found, &facts.tags));
+        let looks = own.iter().map(|(version, found)| self.carried(*version, found));
         let carried = try_join_all(looks).await?;
         facts.carried = own.iter().map(|(version, _)| *version).zip(carried).collect();
         Ok(Some(facts))
     }
 
-    /// The set that is asked for, and whether it was named rather than looked up by commit.
-    async fn asked_set(&self, asked: &Asked<'_>) -> Result<Option<(FoundSet, bool)>, Failure> {
+    /// The set that is asked for.
+    async fn asked_set(&self, asked: &Asked<'_>) -> Result<Option<Selected>, Failure> {
         let commit = asked.pipeline.map(|pipeline| &pipeline.id);
-        if let Some(digest) = asked.previous.and_then(|previous| previous.set.as_ref()) {
-            return self.records.named_by_step_before(digest, commit).await.map(|found| Some((found, true)));
+        if let (Some(digest), Some(commit)) =
+            (asked.previous.and_then(|previous| previous.set.as_ref()), commit)
+        {
+            let newest = self.records.of_commit(commit).await?;
+            let found = match &newest {
+                Some(newest) if newest.digest.as_str() == digest => newest.clone(),
+                _ => self.records.named_by_step_before(digest, Some(commit)).await?,
+            };
+            return Ok(Some(Selected { found, named: true, newest }));
         }
-        let named = !matches!(asked.subject, Subject::Pipeline | Subject::Commit(_));
-        Ok(self.records.select(asked.subject, commit).await?.map(|found| (found, named)))
+        let by_commit = matches!(asked.subject, Subject::Pipeline | Subject::Commit(_));
+        let found = self.records.select(asked.subject, commit).await?;
+        Ok(match found {
+            Some(found) if by_commit => Some(Selected { newest: Some(found.clone()), found, named: false }),
+            Some(found) => {
+                let newest = self.records.of_commit(&found.set.commit).await?;
+                Some(Selected { found, named: true, newest })
+            }
+            None => None,
+        })
     }
 
-    /// Every set of the commit. A set that was named may be an older one, or one that was pushed and
-    /// replaced while its tests ran.
-    async fn lineage(&self, asked: &FoundSet, named: bool) -> Result<Vec<FoundSet>, Failure> {
-        let newest = match named {
-            true => self.records.of_commit(&asked.set.commit).await?,
-            false => None,
-        };
+    /// Every set of the commit, newest first. A set that was named may be an older one, or one that was
+    /// pushed and replaced while its tests ran.
+    async fn lineage(&self, asked: &FoundSet, newest: Option<FoundSet>) -> Result<Vec<FoundSet>, Failure> {
         let mut lineage = self.records.lineage(newest.unwrap_or_else(|| asked.clone())).await?;
         if !lineage.iter().any(|found| found.digest == asked.digest) {
             lineage.extend(self.records.lineage(asked.clone()).await?);
@@ -96,41 +117,35 @@ impl Lookup<'_> {
         Ok(lineage)
     }
 
+    /// What lies under `set-<X.Y.Z>`; something that is no release set holds the version all the same.
+    ///
+    /// # Errors
+    /// If the registry fails.
+    pub async fn holder(&self, version: Version) -> Result<Option<Holder>, Failure> {
+        let target = TagOrDigest::from(TagKind::VersionSet(version).tag());
+        let raw =
+            self.registry.manifest(self.records.repository(), &target).await.map_err(registry_failure)?;
+        Ok(raw.map(|raw| Holder { digest: raw.digest().clone(), found: FoundSet::read(raw).ok() }))
+    }
+
     /// What the members' tags of a version name, where there are any.
     ///
     /// # Errors
     /// If the registry fails.
-    pub async fn carried(
-        &self,
-        version: Version,
-        found: &FoundSet,
-        tags: &VersionTags,
-    ) -> Result<Carried, Failure> {
-        let tag = TagKind::Version(version).tag();
-        let target = TagOrDigest::from(&tag);
-        let lead = self.records.repository();
-        let members = found.set.members.iter();
-        // The list has told already whether the lead has it.
-        let looked_at =
-            members.map(|member| &member.repository).filter(|place| *place != lead || tags.has(&tag));
+    pub async fn carried(&self, version: Version, found: &FoundSet) -> Result<Carried, Failure> {
+        let target = TagOrDigest::from(TagKind::Version(version).tag());
+        // Read, not only asked for by HEAD: a HEAD's 404 has no body, and may come from anything in between.
         let look = |place: &Repository| {
             let (place, target) = (place.clone(), target.clone());
             async move {
-                let found = self.registry.head_manifest(&place, &target).await?;
-                Ok(found.map(|descriptor| (place, descriptor.digest)))
+                let found = self.registry.manifest(&place, &target).await?;
+                Ok(found.map(|raw| (place, raw.digest().clone())))
             }
         };
+        let members = found.set.members.iter().map(|member| &member.repository);
         let found: Vec<Option<(Repository, Digest)>> =
-            try_join_all(looked_at.map(look)).await.map_err(registry_failure)?;
+            try_join_all(members.map(look)).await.map_err(registry_failure)?;
         Ok(found.into_iter().flatten().collect())
-    }
-
-    /// The set that a version was made from; `None` where this suite did not publish it.
-    ///
-    /// # Errors
-    /// If the registry fails.
-    pub async fn set_of_version(&self, version: Version) -> Result<Option<FoundSet>, Failure> {
-        self.records.set(&TagOrDigest::from(TagKind::VersionSet(version).tag())).await
     }
 
     /// What the evidence for a set says.
@@ -150,6 +165,15 @@ impl Lookup<'_> {
         }
         Ok(judge(&found.digest, &found.set, &collected.runs, rules, self.context.now()))
     }
+}
+
+/// The set that is asked for, and what is known about its commit.
+struct Selected {
+    found: FoundSet,
+    /// Named by a setting or by the step before, not looked up by commit.
+    named: bool,
+    /// What `set-<40 hex>` points to.
+    newest: Option<FoundSet>,
 }
 
 /// A bounded wait for what another pipeline is still doing.
@@ -190,7 +214,7 @@ pub fn accepted_line(runs: &[TestRun]) -> String {
     let one = |run: &TestRun| {
         format!(
             "{} passed in `{}`, signed by `{}`, finished {}",
-            run.passed,
+            run.passed.len(),
             run.environment,
             run.key,
             run.finished_on.strftime("%Y-%m-%dT%H:%M:%SZ")

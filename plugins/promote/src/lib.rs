@@ -4,6 +4,7 @@
 //! `settings` (text to types) → `facts` (what the registry says) → `plan` (pure: which version, what is
 //! left to write) → `exec` (the order of decisions and writes) → `report`.
 
+pub mod admission;
 pub mod exec;
 pub mod facts;
 pub mod plan;
@@ -14,7 +15,8 @@ pub mod settings;
 use granary_attest::trust::{self, TrustedKey};
 use granary_plugin::{COMMON, Ci, Context, Example, Failure, Group, Kind, Outcome, Plugin, REGISTRY, Reader};
 use granary_suite::{
-    CONCURRENCY, Previous, Records, Subject, connect, http, pipeline_commit, previous_result, rule_text,
+    CONCURRENCY, Previous, Records, Subject, check_event, connect, http, pipeline_commit, previous_result,
+    rule_text,
 };
 
 use crate::exec::Promotion;
@@ -33,7 +35,7 @@ impl Plugin for Promote {
     const EXAMPLES: &'static [Example] = &[
         Example {
             purpose: "what would happen to a candidate",
-            command: "promote --registry registry.example.test --repo acme/app --candidate 0.1.146-rc.87 --trusted-keys tests.pub --branches main --dry-run true",
+            command: "promote --registry registry.example.test --repo acme/app --candidate 0.1.146-rc.87 --trusted-keys tests.pub --branches main --dry-run",
         },
         Example {
             purpose: "an emergency version of a commit that is tested",
@@ -46,11 +48,7 @@ impl Plugin for Promote {
     }
 
     async fn run(settings: Settings, context: &Context) -> Result<Outcome, Failure> {
-        if let Some(event) = context.ci.event.as_ref().filter(|event| event.is_pull_request()) {
-            return Err(Failure::new(Kind::Refused, format!("refusing to promote on event {}", event.name()))
-                .hint("what a pull request builds is not on an allowed branch; use `when: event: [push, tag, manual]`")
-                .refusing("event", event.name(), "push, tag, release, manual, deployment or cron"));
-        }
+        check_event(&context.ci, "promote")?;
         let wanted = match &settings.wanted {
             Ok(wanted) => *wanted,
             Err(reason) => return Ok(skipped(context, reason)),
@@ -105,7 +103,7 @@ fn trusted_keys(keys: &TrustedKeys, context: &Context) -> Result<Vec<TrustedKey>
         TrustedKeys::File(pem) => rule_text(context, "trusted_keys", pem)?,
     };
     trust::parse(&text).map_err(|error| {
-        Failure::new(Kind::Settings, "`trusted_keys` cannot be used")
+        Failure::new(Kind::BadInput, "`trusted_keys` cannot be used")
             .caused_by(error)
             .hint("accepted: P-256 public keys in PEM, or a JSON list of {name, key, environments, not_before, not_after}")
     })

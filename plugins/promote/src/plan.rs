@@ -36,16 +36,26 @@ pub struct Facts {
     /// All tags of the lead's repository.
     pub tags: VersionTags,
     /// What `set-<X.Y.Z>` points to, for every version of [`versions_to_look_up`].
-    pub version_sets: BTreeMap<Version, Digest>,
+    pub version_sets: BTreeMap<Version, Holder>,
     /// What the members carry of each version in `version_sets` that belongs to a set of this commit.
     pub carried: BTreeMap<Version, Carried>,
 }
 
+/// What lies under `set-<X.Y.Z>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its digest.
+    pub digest: Digest,
+    /// What it says, if it is a release set.
+    pub found: Option<FoundSet>,
+}
+
 impl Facts {
-    /// The set of this commit that a version was given to, if it was.
+    /// The set of this commit that a version was given to, if it was. The commit inside the set tells, not
+    /// the chain of sets that replace each other: retention may have taken a link out of that.
     pub fn own_set(&self, version: Version) -> Option<&FoundSet> {
-        let digest = self.version_sets.get(&version)?;
-        self.lineage.iter().find(|found| found.digest == *digest)
+        let found = self.version_sets.get(&version)?.found.as_ref()?;
+        (found.set.commit == self.asked.set.commit).then_some(found)
     }
 
     /// The versions of this commit that somebody can see, rising. A run that was killed right after it
@@ -147,7 +157,9 @@ pub fn choose(facts: &Facts, wanted: Wanted) -> Result<Choice, Conflict> {
     let set = promoted.map_or(&facts.asked, |(_, found)| found).clone();
     match (wanted, promoted) {
         (Wanted::Given(version), _) => match facts.version_sets.get(&version) {
-            Some(holder) if *holder != set.digest => Err(Conflict::Taken { version, holder: holder.clone() }),
+            Some(holder) if holder.digest != set.digest => {
+                Err(Conflict::Taken { version, holder: holder.digest.clone() })
+            }
             found => Ok(Choice { version, set, begun: found.is_some() }),
         },
         (Wanted::Derived(_), Some((version, _))) => Ok(Choice { version, set, begun: true }),
@@ -158,7 +170,8 @@ pub fn choose(facts: &Facts, wanted: Wanted) -> Result<Choice, Conflict> {
 /// The version of a commit that has none yet that could be seen: the one that a killed run had begun
 /// with, where nothing of others lies at or above it, else the base, else what lies above everything.
 fn derive(facts: &Facts, set: FoundSet, on_taken: Taken) -> Result<Choice, Conflict> {
-    let is_ours = |version: &Version| facts.version_sets.get(version) == Some(&set.digest);
+    let is_ours =
+        |version: &Version| facts.version_sets.get(version).is_some_and(|holder| holder.digest == set.digest);
     let others = || facts.tags.taken().filter(|version| !is_ours(version));
     let begun = facts.version_sets.keys().copied().filter(is_ours).max();
     if let Some(version) = begun.filter(|begun| others().all(|other| other < *begun)) {
@@ -178,6 +191,25 @@ pub fn newest_beside(version: Version, wanted: Wanted, tags: &VersionTags) -> Op
         Wanted::Given(_) => other.same_line(version),
     };
     tags.stables.iter().copied().filter(in_line).filter(|other| *other != version).max()
+}
+
+/// Whether the newest stable version was made from the same commit as `ours`, out of other bytes: then the
+/// commit is promoted, and the chain of its sets is broken.
+///
+/// # Errors
+/// [`Conflict::OtherBytes`].
+pub fn check_same_bytes(ours: &FoundSet, newest: Version, theirs: Option<&FoundSet>) -> Result<(), Conflict> {
+    match theirs {
+        Some(theirs) if theirs.set.commit == ours.set.commit && theirs.digest != ours.digest => {
+            Err(Conflict::OtherBytes {
+                commit: ours.set.commit.clone(),
+                version: newest,
+                promoted: theirs.digest.clone(),
+                asked: ours.digest.clone(),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How far a version has got.
@@ -265,6 +297,11 @@ pub fn writes(choice: &Choice, carried: &Carried) -> Vec<Vec<Write>> {
     ];
     steps.retain(|step| !step.is_empty());
     steps
+}
+
+/// The tags that every member has in the end.
+pub fn version_tags(choice: &Choice) -> [Tag; 2] {
+    [TagKind::Version(choice.version).tag(), TagKind::Validated(&choice.set.set.commit).tag()]
 }
 
 #[cfg(test)]

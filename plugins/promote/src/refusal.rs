@@ -5,6 +5,7 @@ use granary_plugin::{Failure, Kind};
 use granary_release::{FoundSet, Rejection};
 use granary_suite::{PipelineCommit, Subject};
 
+use crate::admission::Admission;
 use crate::facts::Asked;
 use crate::plan::Conflict;
 
@@ -16,6 +17,39 @@ pub fn evidence_failure(found: &FoundSet, rejection: Rejection) -> Failure {
         rejection.found,
         rejection.needed,
     )
+}
+
+/// A set that may not become a version, whatever its evidence says: exit code 10, 11 or 15.
+pub fn not_admitted(found: &FoundSet, admission: Admission) -> Failure {
+    let candidate = found.set.candidate;
+    let older = "`allow_older: true` promotes it all the same";
+    let newest = "a candidate newer than the newest stable version";
+    match admission {
+        Admission::WrongBranch { branch, allowed } => Failure::new(
+            Kind::Refused,
+            format!("refusing to promote {candidate}: it comes from branch `{branch}`"),
+        )
+        .hint(format!("`branches` allows {allowed}"))
+        .refusing("branches", branch, allowed),
+        Admission::NoBranch { allowed } => Failure::new(
+            Kind::Undecidable,
+            format!("refusing to promote {candidate}: its set records no branch"),
+        )
+        .hint("it was published for a Git tag; `branches: \"*\"` allows commits of any branch")
+        .refusing("branches", "no branch on record", allowed),
+        Admission::OrderUnknown(found) => {
+            let message = format!(
+                "refusing to promote {candidate}: there is no telling whether it is the newest: {found}"
+            );
+            Failure::new(Kind::Undecidable, message).hint(older).refusing("order", found, newest)
+        }
+        Admission::Superseded(found) | Admission::Skip(found) | Admission::GoAlthough(found) => {
+            Failure::new(Kind::Conflict, format!("refusing to promote {candidate}: {found}"))
+                .hint(older)
+                .refusing("order", found, newest)
+        }
+        Admission::Go => unreachable!("a set that may go is not refused"),
+    }
 }
 
 /// No set where one was asked for, exit code 14: it may only not be there yet.

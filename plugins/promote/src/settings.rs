@@ -6,6 +6,7 @@ use granary_plugin::{Ci, Event, Form, Group, Reader, Setting};
 use granary_release::{EvidenceRules, Taken, Version};
 use granary_suite::{BranchPattern, RegistrySettings, Subject};
 
+use crate::admission::Rules;
 use crate::plan::Wanted;
 
 /// How long a promotion on a Git tag waits by default: `git push --follow-tags` starts it together with
@@ -120,12 +121,8 @@ pub struct Settings {
     pub subject: Subject,
     /// Which version it gets, or why nothing happens on this event.
     pub wanted: Result<Wanted, String>,
-    /// What a newer stable version means.
-    pub on_superseded: OnSuperseded,
-    /// Promote older candidates too.
-    pub allow_older: bool,
-    /// Branches that may be promoted.
-    pub branches: Vec<BranchPattern>,
+    /// Who may be promoted, whatever the evidence says.
+    pub admission: Rules,
     /// The keys whose evidence counts, as text or path.
     pub trusted_keys: TrustedKeys,
     /// What is asked of evidence.
@@ -173,9 +170,7 @@ pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
         registry: registry?,
         subject: subject?,
         wanted: wanted?,
-        on_superseded,
-        allow_older: reader.flag("allow_older"),
-        branches,
+        admission: Rules { branches, allow_older: reader.flag("allow_older"), on_superseded },
         trusted_keys: trusted_keys?,
         evidence: EvidenceRules { max_age: max_age? },
         wait_for_evidence: reader.duration("wait_for_evidence").unwrap_or(default_wait),

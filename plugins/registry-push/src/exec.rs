@@ -14,10 +14,10 @@ use granary_registry::Registry;
 use granary_release::{
     CommitId, FoundSet, Member, NumberingError, ReleaseSet, TagKind, Version, VersionTags,
 };
-use granary_suite::{Records, registry_failure};
+use granary_suite::{Records, check_list, registry_failure};
 
 use crate::members::{Loaded, Loader};
-use crate::plan::{Conflict, Decision, Facts, Task, decide, needs_stables, tags};
+use crate::plan::{Conflict, Decision, Facts, decide, leaves_alone, needs_stables, tags};
 use crate::report;
 use crate::settings::Settings;
 
@@ -59,21 +59,22 @@ impl Push<'_> {
     pub async fn run(&self, scratch: &Path) -> Result<Outcome, Failure> {
         // A Git tag changes nothing about a commit that is published, so nothing need be read for it.
         let published = self.records.of_commit(&self.commit).await?;
-        if let (Task::For(_), Some(found)) = (&self.settings.task, &published) {
+        if let Some(found) = published.as_ref().filter(|found| leaves_alone(&self.settings.task, Some(found)))
+        {
             self.context.output.info(format_args!(
                 "commit {} is published already, as {}",
                 self.commit, found.set.candidate
             ));
-            report::record(self.context, &self.settings.registry, found);
+            report::subject(self.context, &self.settings.registry, found);
             return Ok(Outcome::Unchanged);
         }
         let loaded = self.loader.load(scratch).await?;
         let (decision, is_first) = self.decide(&loaded, published).await?;
         let (found, is_new) = match decision {
-            Decision::Leave(found) | Decision::Adopt(found) => (found, false),
-            Decision::Publish(set) => (found_set(set), true),
+            Decision::Adopt(found) => (found, false),
+            Decision::Publish(set) => (FoundSet::new(set), true),
         };
-        report::record(self.context, &self.settings.registry, &found);
+        report::subject(self.context, &self.settings.registry, &found);
         let present = self.look(&found, is_new, is_first).await?;
         let writes = self.writes(&found.set, &present);
         let mut set_tags = Vec::new();
@@ -90,13 +91,14 @@ impl Push<'_> {
             }
             let changed = writes.iter().filter(|write| !write.tags.is_empty());
             lines.extend(changed.map(Writes::line));
-            report::print_plan(self.context, &found, is_new, &lines);
+            report::plan(self.context, &found, is_new, &lines);
             return Ok(Outcome::Planned);
         }
         self.push_content(&loaded, &present, is_first).await?;
         self.write_set(&found, &set_tags).await?;
         let changed = self.write_tags(&loaded, writes).await? || !set_tags.is_empty();
-        report::record_tags(self.context, &found.set, &tags(&found.set, &self.extra_tags));
+        report::tags(self.context, &tags(&found.set, &self.extra_tags));
+        report::summary(self.context, &found.set);
         Ok(match changed {
             true => Outcome::Done,
             false => {
@@ -113,14 +115,16 @@ impl Push<'_> {
         published: Option<FoundSet>,
     ) -> Result<(Decision, bool), Failure> {
         let members: Vec<Member> = loaded.iter().map(|loaded| loaded.member.clone()).collect();
-        let (stables, is_first) = match needs_stables(&self.settings.task, &members, published.as_ref()) {
-            true => self.stables().await?,
+        let ci = &self.context.ci;
+        let branch = ci.branch.clone().or_else(|| self.settings.branch.clone());
+        let needed = needs_stables(&self.settings.task, &members, branch.as_deref(), published.as_ref());
+        let (stables, is_first) = match needed {
+            true => self.stables(published.is_some()).await?,
             false => (Vec::new(), false),
         };
-        let ci = &self.context.ci;
         let facts = Facts {
             commit: self.commit.clone(),
-            branch: ci.branch.clone().or_else(|| self.settings.branch.clone()),
+            branch,
             order: ci.order_number(),
             pipeline_url: ci.pipeline_url.clone(),
             now: self.context.now(),
@@ -135,7 +139,7 @@ impl Push<'_> {
     /// Every stable version, from the whole list: a failed listing is not an empty registry. Also whether
     /// the registry says that there is no repository of the lead: then nothing need be looked for in it,
     /// which is a request for every blob.
-    async fn stables(&self) -> Result<(Vec<Version>, bool), Failure> {
+    async fn stables(&self, is_published: bool) -> Result<(Vec<Version>, bool), Failure> {
         let place = match &self.settings.stable_repo {
             Some(template) => {
                 let lead = &self.settings.sources[0].name;
@@ -146,8 +150,13 @@ impl Push<'_> {
             None => self.records.repository().clone(),
         };
         let tags = self.registry.existing_tags(&place).await.map_err(registry_failure)?;
-        let is_first = tags.is_none() && place == *self.records.repository();
-        Ok((VersionTags::read(&tags.unwrap_or_default()).stables, is_first))
+        let is_leads = place == *self.records.repository();
+        let is_first = tags.is_none() && is_leads;
+        let tags = VersionTags::read(&tags.unwrap_or_default());
+        if is_leads && is_published {
+            check_list(&tags, &place, &TagKind::CommitSet(&self.commit).tag())?;
+        }
+        Ok((tags.stables, is_first))
     }
 
     /// Looks at what is there before anything is written: the candidate in every member's repository
@@ -166,10 +175,18 @@ impl Push<'_> {
         places.retain(|(place, _)| !is_first || *place != self.records.repository());
         let look = places.iter().map(|(place, tag)| {
             let target = TagOrDigest::from(*tag);
-            async move { self.registry.head_manifest(place, &target).await }
+            // What must not move is read, not only asked for by HEAD: a HEAD's 404 has no body, and may come
+            // from anything in between.
+            let must_stay = **tag == candidate || **tag == candidate_set;
+            async move {
+                match must_stay {
+                    true => Ok(self.registry.manifest(place, &target).await?.map(|raw| raw.descriptor())),
+                    false => self.registry.head_manifest(place, &target).await,
+                }
+            }
         });
         // At the price of one round trip: a listing may lag behind, and a candidate must not move.
-        let digests = try_join_all(look).await.map_err(registry_failure)?;
+        let digests: Vec<_> = try_join_all(look).await.map_err(registry_failure)?;
         let mut present = Present::default();
         for ((place, tag), digest) in places.into_iter().zip(digests) {
             let Some(digest) = digest.map(|descriptor| descriptor.digest) else { continue };
@@ -199,8 +216,14 @@ impl Push<'_> {
 
     fn writes<'a>(&self, set: &'a ReleaseSet, present: &Present) -> Vec<Writes<'a>> {
         let wanted = tags(set, &self.extra_tags);
-        let missing = |member: &Member, tag: &Tag| {
-            present.tags.get(&(member.repository.clone(), tag.clone())) != Some(&member.digest)
+        let candidate = TagKind::Candidate(set.candidate).tag();
+        let found = |member: &Member, tag: &Tag| present.tags.get(&(member.repository.clone(), tag.clone()));
+        let missing = |member: &Member, tag: &Tag| match found(member, tag) {
+            None => true,
+            Some(digest) if *digest == member.digest => false,
+            // A member that was tagged before keeps its further tags where they are: a newer commit has
+            // moved them on since, and a restart of this one must not take them back.
+            Some(_) => !(self.extra_tags.contains(tag) && found(member, &candidate).is_some()),
         };
         set.members
             .iter()
@@ -240,7 +263,7 @@ impl Push<'_> {
             return Ok(());
         }
         let started = Instant::now();
-        self.records.write(&found.set, set_tags).await?;
+        self.records.write(found, set_tags).await?;
         let line = line(self.records.repository(), set_tags, &found.digest);
         self.context.output.done_in(line, started.elapsed());
         Ok(())
@@ -280,10 +303,6 @@ impl Push<'_> {
 struct Present {
     tags: BTreeMap<(Repository, Tag), Digest>,
     candidate_set: Option<Digest>,
-}
-
-fn found_set(set: ReleaseSet) -> FoundSet {
-    FoundSet { digest: set.to_manifest().digest().clone(), set }
 }
 
 fn line(place: &Repository, tags: &[Tag], digest: &Digest) -> String {

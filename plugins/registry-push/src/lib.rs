@@ -14,11 +14,9 @@ pub mod source;
 use std::io::Read as _;
 
 use granary_oci::Tag;
-use granary_plugin::{
-    COMMON, Ci, Context, Event, Example, Failure, Group, Kind, Outcome, Plugin, REGISTRY, Reader,
-};
+use granary_plugin::{COMMON, Ci, Context, Example, Failure, Group, Kind, Outcome, Plugin, REGISTRY, Reader};
 use granary_release::CommitId;
-use granary_suite::{Records, connect, http, pipeline_commit};
+use granary_suite::{Records, check_event, connect, http, pipeline_commit};
 use jiff::Timestamp;
 
 use crate::exec::Push;
@@ -52,9 +50,7 @@ impl Plugin for RegistryPush {
     }
 
     async fn run(settings: Settings, context: &Context) -> Result<Outcome, Failure> {
-        if let Some(event) = &context.ci.event {
-            may_publish(event)?;
-        }
+        check_event(&context.ci, "publish")?;
         if let Task::Skip(reason) = &settings.task {
             context.output.info(format_args!("skipped: {reason}"));
             return Ok(Outcome::Skipped);
@@ -95,21 +91,6 @@ impl Plugin for RegistryPush {
         };
         push.run(scratch.path()).await
     }
-}
-
-/// Refuses pull requests, which anybody may open, and events that this version does not know: they may
-/// be as open.
-fn may_publish(event: &Event) -> Result<(), Failure> {
-    let hint = match event {
-        Event::Unknown(_) => "this version does not know the event; use `when: event: [push, tag, manual]`",
-        event if event.is_pull_request() => {
-            "anybody may open a pull request; use `when: event: [push, tag, manual]`"
-        }
-        _ => return Ok(()),
-    };
-    Err(Failure::new(Kind::Refused, format!("refusing to publish on event {}", event.name()))
-        .hint(hint)
-        .refusing("event", event.name(), "push, tag, release, manual, deployment or cron"))
 }
 
 /// The commit that is published. A tag object's id is not one, and what is published under it would
@@ -154,7 +135,12 @@ fn extra_tags(settings: &Settings) -> Result<Vec<Tag>, Failure> {
             .hint("an earlier step writes it into the workspace: tags separated by commas or lines")
     };
     let mut text = String::new();
-    let read = std::fs::File::open(file)
+    // Looked at before it is opened: opening a named pipe waits for a writer.
+    let open = |path: &std::path::Path| match std::fs::metadata(path)?.is_file() {
+        true => std::fs::File::open(path),
+        false => Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file")),
+    };
+    let read = open(file)
         .and_then(|file| file.take(MOST_TAGS_BYTES + 1).read_to_string(&mut text))
         .map_err(|error| unusable(BadTagsFile::Read(error)))?;
     if read as u64 > MOST_TAGS_BYTES {

@@ -161,7 +161,10 @@ impl Loaded {
         let started = Instant::now();
         let place = &self.member.repository;
         let report = match &self.bytes {
-            Bytes::Local(content) => send(context, registry, place, content, is_empty).await?,
+            Bytes::Local(content) => {
+                let options = TransferOptions { fresh_repository: is_empty, ..TransferOptions::default() };
+                send(context, registry, place, content, options).await?
+            }
             Bytes::Remote { registry: from, repository }
                 if from.is_same_as(registry) && repository == place =>
             {
@@ -177,8 +180,10 @@ impl Loaded {
                     let content = from.read_content(repository, &self.member.digest, &options).await;
                     let content = content.map_err(registry_failure)?;
                     // A mount finds out by itself what is there.
-                    let skip_looking = is_empty || from.is_same_as(registry);
-                    send(context, registry, place, &content, skip_looking).await?
+                    let fresh_repository = is_empty || from.is_same_as(registry);
+                    let options =
+                        TransferOptions { fresh_repository, top_absent: true, ..TransferOptions::default() };
+                    send(context, registry, place, &content, options).await?
                 }
             }
         };
@@ -200,14 +205,14 @@ async fn send(
     registry: &Registry,
     place: &Repository,
     content: &Content,
-    skip_looking: bool,
+    options: TransferOptions,
 ) -> Result<TransferReport, Failure> {
     let total = content.blobs.iter().map(|(descriptor, _)| descriptor.size).sum();
     let shown = Mutex::new(context.output.progress(format!("pushing {place}"), Some(total)));
     let progress = std::sync::Arc::new(move |_: &granary_oci::Digest, bytes: u64| {
         shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(bytes);
     });
-    let options = TransferOptions { fresh_repository: skip_looking, progress: Some(progress) };
+    let options = TransferOptions { progress: Some(progress), ..options };
     registry.push_content(place, content, &options).await.map_err(transfer_failure)
 }
 

@@ -77,8 +77,6 @@ pub struct Facts {
 /// What to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The commit is published, and a Git tag changes nothing about it.
-    Leave(FoundSet),
     /// An earlier run wrote this set for the same bytes: its tags are finished, under its number.
     Adopt(FoundSet),
     /// A new candidate.
@@ -105,12 +103,26 @@ pub enum Conflict {
     },
 }
 
+/// Whether nothing is to be done, because a Git tag changes nothing about a commit that is published.
+pub fn leaves_alone(task: &Task, published: Option<&FoundSet>) -> bool {
+    matches!(task, Task::For(_)) && published.is_some()
+}
+
 /// Whether [`decide`] needs the stable versions: a listing is one request per thousand tags.
-pub fn needs_stables(task: &Task, members: &[Member], published: Option<&FoundSet>) -> bool {
-    match task {
-        Task::Next => !published.is_some_and(|found| found.set.same_members(members)),
-        Task::For(_) | Task::Exactly(_) | Task::Skip(_) => false,
-    }
+pub fn needs_stables(
+    task: &Task,
+    members: &[Member],
+    branch: Option<&str>,
+    published: Option<&FoundSet>,
+) -> bool {
+    *task == Task::Next && !published.is_some_and(|found| is_ours(&found.set, members, branch))
+}
+
+/// Whether a set that the commit was published as is the one that this run would write: the same bytes,
+/// from the same branch. A commit that a merge brings to another branch without changing it is a candidate
+/// of that branch as well, with a set, an order number and evidence of its own.
+fn is_ours(set: &ReleaseSet, members: &[Member], branch: Option<&str>) -> bool {
+    set.same_members(members) && (branch.is_none() || set.branch.as_deref() == branch)
 }
 
 /// Decides which candidate the bytes are.
@@ -119,11 +131,10 @@ pub fn needs_stables(task: &Task, members: &[Member], published: Option<&FoundSe
 /// If no base version can be had.
 pub fn decide(task: &Task, numbering: &Numbering, facts: &Facts) -> Result<Decision, Conflict> {
     if let Some(found) = &facts.published {
-        let same = found.set.same_members(&facts.members);
+        let ours = is_ours(&found.set, &facts.members, facts.branch.as_deref());
         match task {
-            Task::For(_) => return Ok(Decision::Leave(found.clone())),
-            Task::Next if same => return Ok(Decision::Adopt(found.clone())),
-            Task::Exactly(candidate) if same && found.set.candidate == *candidate => {
+            Task::Next if ours => return Ok(Decision::Adopt(found.clone())),
+            Task::Exactly(candidate) if ours && found.set.candidate == *candidate => {
                 return Ok(Decision::Adopt(found.clone()));
             }
             _ => {}
@@ -140,12 +151,14 @@ pub fn decide(task: &Task, numbering: &Numbering, facts: &Facts) -> Result<Decis
         }
     };
     let published = facts.published.as_ref().map(|found| &found.set);
+    let branch = facts.branch.clone().or_else(|| published.and_then(|set| set.branch.clone()));
+    // The commit keeps the place in the order of its branch under which it first appeared there.
+    let first = published.filter(|set| set.branch == branch).and_then(|set| set.order);
     Ok(Decision::Publish(ReleaseSet {
         commit: facts.commit.clone(),
-        branch: facts.branch.clone().or_else(|| published.and_then(|set| set.branch.clone())),
+        branch,
         candidate,
-        // The commit keeps the place in the order under which it first appeared.
-        order: published.and_then(|set| set.order).or(facts.order),
+        order: first.or(facts.order),
         pipeline_url: facts.pipeline_url.clone(),
         created: facts.now,
         members: facts.members.clone(),

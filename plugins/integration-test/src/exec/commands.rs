@@ -10,19 +10,16 @@ use granary_plugin::output::seconds;
 use granary_plugin::{Failure, Kind};
 use granary_redact::{Redactor, Secret};
 use granary_release::Member;
+use granary_suite::is_as_committed;
+use jiff::Timestamp;
 
+use super::shares::{Shares, limit_and_grace};
 use super::{TestRun, Tested};
 use crate::results::{self, Outcome, ReadError};
 use crate::runner::{Command, End, Runs, child_env, run_with_teardown};
 use crate::settings::{Commands, Mode, Results};
 use crate::template::{self, Template, Values};
 
-/// Between SIGTERM and SIGKILL, when the tests ran out of time.
-const GRACE: Duration = Duration::from_secs(10);
-/// How long a teardown may take.
-const TEARDOWN_LIMIT: Duration = Duration::from_secs(5 * 60);
-/// What of the step's time is kept for teardown and evidence, at most.
-const KEPT_BACK: Duration = Duration::from_secs(30);
 /// Name of the only test where the exit code is the result.
 const EXIT_CODE_TEST: &str = "command";
 
@@ -31,11 +28,14 @@ type Fingerprint = (u64, SystemTime);
 
 impl TestRun<'_> {
     pub(super) async fn run_commands(&self, commands: &Commands) -> Result<Tested, Failure> {
-        let command = self.command(commands, "command", &commands.command, self.time_for_tests())?;
+        let shares = Shares::of(self.context.remaining(), commands.teardown.is_some());
+        let command = within(self.command(commands, "command", &commands.command)?, shares.tests);
         let teardown = commands.teardown.as_ref();
+        // Filled in before the tests start: a template that cannot be must not be found out after them.
         let teardown = teardown
-            .map(|template| self.command(commands, "teardown", template, TEARDOWN_LIMIT))
-            .transpose()?;
+            .map(|template| self.command(commands, "teardown", template))
+            .transpose()?
+            .map(|command| || within(command, shares.teardown(self.context.remaining())));
         let before = self.fingerprints();
         let mut redactor = Redactor::new();
         // Numbers and yes or no are as little masked here as in the step's own output: a log without `true`
@@ -50,7 +50,8 @@ impl TestRun<'_> {
             self.context.stop.requested().await;
         };
         let mut print = |_, line: &str| output.child_line(line);
-        let runs = run_with_teardown(&command, teardown.as_ref(), &redactor, &mut print, stop).await;
+        let now = || self.context.now();
+        let runs = run_with_teardown(&command, teardown, &redactor, &mut print, stop, &now).await;
         if runs.command.left_behind > 0 {
             output.info(format_args!(
                 "the tests left processes running, now ended: {}",
@@ -115,8 +116,15 @@ impl TestRun<'_> {
         let Results::Files { patterns, format } = &self.settings.results else {
             return Ok(Outcome::default());
         };
-        results::read(patterns, Path::new(""), *format).map_err(|error: ReadError| {
+        // In mode `run` this step sees for itself whether the tests wrote them.
+        let is_report = matches!(self.settings.mode, Mode::Report);
+        let committed =
+            |file: &Path, bytes: &[u8]| is_report && is_as_committed(self.context, file, bytes) == Some(true);
+        results::read(patterns, Path::new(""), *format, &committed).map_err(|error: ReadError| {
             let hint = match error {
+                ReadError::AsCommitted { .. } => {
+                    "remove that file from the repository, and let the tests write it anew"
+                }
                 ReadError::Missing { .. } | ReadError::NotAFile { .. } | ReadError::BadPattern { .. } => {
                     "`results` names the files that the tests write, relative to the step's folder"
                 }
@@ -139,23 +147,19 @@ impl TestRun<'_> {
         files.filter_map(fingerprint).collect()
     }
 
-    /// The time for the tests: the step's, but for what comes after them, which is a quarter of a short step.
-    fn time_for_tests(&self) -> Duration {
-        let left = self.context.remaining();
-        left.saturating_sub(KEPT_BACK.min(left / 4)).max(Duration::from_secs(1))
+    /// When the oldest file that `results` names was written.
+    pub(super) fn oldest_file(&self) -> Option<Timestamp> {
+        let written =
+            self.fingerprints().into_values().filter_map(|(_, time)| Timestamp::try_from(time).ok());
+        written.min()
     }
 
-    fn command(
-        &self,
-        commands: &Commands,
-        setting: &str,
-        template: &Template,
-        time_limit: Duration,
-    ) -> Result<Command, Failure> {
+    /// A command without limits yet: [`within`] gives it some.
+    fn command(&self, commands: &Commands, setting: &str, template: &Template) -> Result<Command, Failure> {
         let argv = self.expand(setting, template)?;
         let env = child_env(&self.context.env, &commands.pass_env, &commands.env)
             .map_err(|error| Failure::new(Kind::Settings, "`env` cannot be used").caused_by(error))?;
-        Ok(Command { argv, cwd: PathBuf::from("."), env, time_limit: Some(time_limit), grace: GRACE })
+        Ok(Command { argv, cwd: PathBuf::from("."), env, time_limit: None, grace: Duration::ZERO })
     }
 
     pub(super) fn words(&self) -> Result<Option<Vec<String>>, Failure> {
@@ -184,6 +188,12 @@ impl TestRun<'_> {
             Failure::new(Kind::Settings, format!("`{setting}` cannot be filled in")).caused_by(error)
         })
     }
+}
+
+/// The command with what of the step's time is its own.
+fn within(command: Command, share: Duration) -> Command {
+    let (limit, grace) = limit_and_grace(share);
+    Command { time_limit: Some(limit), grace, ..command }
 }
 
 /// Tells what the tests ended with, where their results cannot be had: that is why, most of the time.

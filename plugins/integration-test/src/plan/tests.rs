@@ -41,7 +41,7 @@ fn found() -> FoundSet {
         }],
         replaces: None,
     };
-    FoundSet::read(&set.to_manifest()).unwrap()
+    FoundSet::new(set)
 }
 
 fn decision(passed: &[&str], failed: &[&str]) -> Decision {
@@ -86,11 +86,30 @@ fn a_claimed_future_does_not_count() {
         ..Outcome::default()
     };
     let past = claims("2026-11-21T11:00:00Z", "2026-11-21T11:30:00Z");
-    assert_eq!(times(&past, None, now), (at("2026-11-21T11:00:00Z"), at("2026-11-21T11:30:00Z")));
+    assert_eq!(times(&past, None, now), (at("2026-11-21T11:00:00Z"), at("2026-11-21T12:00:00Z")));
     let future = claims("2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z");
     assert_eq!(times(&future, None, now), (at("2026-11-21T12:00:00Z"), at("2026-11-21T12:00:00Z")));
     let measured = Some((at("2026-11-21T11:59:00Z"), at("2026-11-21T11:59:30Z")));
     assert_eq!(times(&future, measured, now), (at("2026-11-21T11:59:00Z"), at("2026-11-21T11:59:30Z")));
+}
+
+#[test]
+fn results_from_before_the_candidate_are_about_another() {
+    let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+    let created = at("2026-11-21T11:00:00Z").unwrap();
+    let now = at("2026-11-21T12:00:00Z").unwrap();
+    let table = [
+        (None, None, None),
+        (at("2026-11-21T11:00:01Z"), at("2026-11-21T11:00:02Z"), None),
+        // Clocks of two machines differ a little.
+        (at("2026-11-21T10:59:30Z"), None, None),
+        (at("2026-11-20T11:00:00Z"), at("2026-11-21T11:30:00Z"), at("2026-11-20T11:00:00Z")),
+        (at("2026-11-21T11:30:00Z"), at("2026-11-21T10:00:00Z"), at("2026-11-21T10:00:00Z")),
+    ];
+    for (finished, written, expected) in table {
+        assert_eq!(older_than(created, finished, written, now), expected, "{finished:?} {written:?}");
+    }
+    assert_eq!(older_than(now, at("2026-11-20T11:00:00Z"), None, created), None);
 }
 
 #[test]

@@ -46,6 +46,12 @@ pub enum ReadError {
         /// The file or pattern as set.
         pattern: String,
     },
+    /// A file of the repository: whatever became of the tests, it lay there before.
+    #[error("{file} was not written by the tests of this pipeline, it is what the commit has")]
+    AsCommitted {
+        /// The file.
+        file: PathBuf,
+    },
     /// A pattern that is none.
     #[error("`{pattern}` is not a file pattern")]
     BadPattern {
@@ -94,10 +100,10 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// How the run ends: 13 where the tests left nothing, 2 for a setting, else 20.
+    /// How the run ends: 13 where the tests left nothing of their own, 2 for a setting, else 20.
     pub fn kind(&self) -> Kind {
         match self {
-            ReadError::Missing { .. } => Kind::Tests,
+            ReadError::Missing { .. } | ReadError::AsCommitted { .. } => Kind::Tests,
             ReadError::BadPattern { .. } => Kind::Settings,
             _ => Kind::BadInput,
         }

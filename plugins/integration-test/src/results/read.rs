@@ -11,11 +11,17 @@ use super::{Format, MAX_BYTES, MAX_FILES, Outcome, ReadError, parse};
 /// named twice is read once; each pattern must name at least one.
 ///
 /// A pattern that is the name of a file is that file, whatever it looks like; else `*`, `?`, `[…]` and `**`
-/// are wildcards.
+/// are wildcards. `is_as_committed` tells of a file whether the commit under test has it with these bytes:
+/// then it is nothing that the tests said.
 ///
 /// # Errors
 /// The first file that is missing or cannot be used: results are whole or they are none.
-pub fn read(patterns: &[String], base: &Path, format: Option<Format>) -> Result<Outcome, ReadError> {
+pub fn read(
+    patterns: &[String],
+    base: &Path,
+    format: Option<Format>,
+    is_as_committed: &dyn Fn(&Path, &[u8]) -> bool,
+) -> Result<Outcome, ReadError> {
     for pattern in patterns {
         if matches(pattern, base)?.is_empty() {
             return Err(ReadError::Missing { pattern: pattern.clone() });
@@ -27,6 +33,9 @@ pub fn read(patterns: &[String], base: &Path, format: Option<Format>) -> Result<
     for file in files {
         let bytes = read_file(&file, left)?;
         left = left.saturating_sub(bytes.len() as u64);
+        if is_as_committed(&file, &bytes) {
+            return Err(ReadError::AsCommitted { file });
+        }
         let parsed = parse(&bytes, format, &file)?;
         outcome.add(parsed).map_err(|fault| ReadError::Unusable { file, fault })?;
     }

@@ -280,15 +280,26 @@ fn files_and_patterns_are_merged() {
     write("reports/empty.txt", "");
     let names = |patterns: &[&str]| {
         let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        let outcome = read(&patterns, &base, None)?;
+        let outcome = read(&patterns, &base, None, &|_, _| false)?;
         Ok::<_, ReadError>(outcome.tests.into_iter().map(|test| test.name).collect::<Vec<_>>().join(" "))
     };
     assert_eq!(names(&["reports/*.xml"]).unwrap(), "a b");
     assert_eq!(names(&["reports/**/*.xml", "reports/a.xml"]).unwrap(), "a b c");
     assert_eq!(names(&["reports/[x].json"]).unwrap(), "x");
-    let all = read(&["reports/**/*.xml".to_owned(), "reports/[[]x].json".to_owned()], &base, None).unwrap();
+    let patterns = ["reports/**/*.xml", "reports/[[]x].json"].map(str::to_owned);
+    let all = read(&patterns, &base, None, &|_, _| false).unwrap();
     assert_eq!((all.started, all.finished), (at("2026-11-21T11:00:00Z"), at("2026-11-21T12:30:01Z")));
     assert_eq!(all.named_digest, Some(DIGEST.parse().unwrap()));
+
+    // One old file among new ones is enough, and what is in it does not matter.
+    let empty = ["reports/a.xml", "reports/empty.txt"].map(str::to_owned);
+    let old = |file: &Path, bytes: &[u8]| file.ends_with("empty.txt") && bytes.is_empty();
+    let refused = read(&empty, &base, None, &old).unwrap_err();
+    assert_eq!(refused.kind(), Kind::Tests);
+    assert_eq!(
+        refused.to_string().replace(&base.display().to_string(), "/T"),
+        "/T/reports/empty.txt was not written by the tests of this pipeline, it is what the commit has"
+    );
 
     let there = find(&["none.xml", "reports/a.*"].map(str::to_owned), &base).unwrap();
     assert_eq!(there, [base.join("reports/a.xml")].into());

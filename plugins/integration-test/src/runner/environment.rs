@@ -8,22 +8,9 @@ use std::ffi::{OsStr, OsString};
 use granary_plugin::Env;
 use thiserror::Error;
 
-/// The default of `pass_env`: what Woodpecker says about the pipeline, where programs are, how to get out,
-/// and whom to trust.
-pub const DEFAULT_PASS_ENV: [&str; 12] = [
-    "CI",
-    "CI_*",
-    "PATH",
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-    "SSL_CERT_FILE",
-];
+/// The default of `pass_env`, as its text: what Woodpecker says about the pipeline, where programs are, how
+/// to get out, and whom to trust.
+pub const DEFAULT_PASS_ENV: &str = "CI,CI_*,PATH,HTTP_PROXY,http_proxy,HTTPS_PROXY,https_proxy,NO_PROXY,no_proxy,ALL_PROXY,all_proxy,SSL_CERT_FILE";
 
 /// A name in the setting `env` that cannot be one of a variable.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -71,7 +58,7 @@ mod tests {
             ("SSL_CERT_FILE", "/ca.pem"),
             ("LD_PRELOAD", "/x.so"),
         ]);
-        let defaults: Vec<String> = DEFAULT_PASS_ENV.map(str::to_owned).to_vec();
+        let defaults: Vec<String> = DEFAULT_PASS_ENV.split(',').map(str::to_owned).collect();
         let extra = BTreeMap::from([
             ("PATH".to_owned(), "/opt/bin".to_owned()),
             ("PLUGIN_URL".to_owned(), "http://app".to_owned()),

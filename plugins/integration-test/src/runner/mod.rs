@@ -137,24 +137,26 @@ impl Runs {
 /// Runs `command`, then `teardown`, whatever became of the command: after a time-out, a stop and a failed
 /// start too. After a stop the teardown has 6 seconds, because the step has not many more.
 ///
-/// `sink` gets each line without its end, masked.
+/// `teardown` is asked for when it is to start: how long it may run depends on how long the command took.
+/// `sink` gets each line without its end, masked. `now` is the clock of what is said about both.
 pub async fn run_with_teardown(
     command: &Command,
-    teardown: Option<&Command>,
+    teardown: Option<impl FnOnce() -> Command>,
     redactor: &Redactor,
     sink: &mut dyn FnMut(Stream, &str),
     stop: impl Future<Output = ()>,
+    now: &dyn Fn() -> Timestamp,
 ) -> Runs {
-    let first = run(command, redactor, sink, stop).await;
+    let first = run(command, redactor, sink, stop, now).await;
     let mut cleaned = None;
     if let Some(teardown) = teardown {
-        let mut teardown = teardown.clone();
+        let mut teardown = teardown();
         if matches!(first.end, End::Stopped) {
             let most = TEARDOWN_WHEN_STOPPED;
             teardown.time_limit = Some(teardown.time_limit.map_or(most, |limit| limit.min(most)));
             teardown.grace = teardown.grace.min(Duration::from_secs(1));
         }
-        cleaned = Some(run(&teardown, redactor, sink, std::future::pending()).await);
+        cleaned = Some(run(&teardown, redactor, sink, std::future::pending(), now).await);
     }
     Runs { command: first, teardown: cleaned }
 }
@@ -163,24 +165,22 @@ pub async fn run_with_teardown(
 /// they are ended: SIGTERM, `grace`, SIGKILL. What it leaves behind when it ends by itself is ended likewise.
 ///
 /// `sink` gets each line without its end, masked; lines longer than [`LONGEST_LINE`] in pieces that end with
-/// [`CUT_MARK`], bytes that are not UTF-8 as U+FFFD. A future that is dropped kills everything at once.
+/// [`CUT_MARK`], bytes that are not UTF-8 as U+FFFD. `now` is the clock that start and end are told by.
+/// A future that is dropped kills everything at once.
 pub async fn run(
     command: &Command,
     redactor: &Redactor,
     sink: &mut dyn FnMut(Stream, &str),
     stop: impl Future<Output = ()>,
+    now: &dyn Fn() -> Timestamp,
 ) -> Run {
     let _turn = ONE_AT_A_TIME.lock().await;
 
-    let started = Timestamp::now();
+    let started = now();
     match Running::start(command, redactor) {
-        Ok(running) => running.finish(sink, stop, started).await,
-        Err(reason) => Run {
-            end: End::CouldNotStart(reason),
-            started,
-            finished: Timestamp::now(),
-            left_behind: 0,
-            survivors: 0,
-        },
+        Ok(running) => running.finish(sink, stop, started, now).await,
+        Err(reason) => {
+            Run { end: End::CouldNotStart(reason), started, finished: now(), left_behind: 0, survivors: 0 }
+        }
     }
 }

@@ -105,6 +105,7 @@ impl<'r> Running<'r> {
         sink: &mut dyn FnMut(Stream, &str),
         stop: impl Future<Output = ()>,
         started: Timestamp,
+        now: &dyn Fn() -> Timestamp,
     ) -> Run {
         let mut stop = std::pin::pin!(stop);
         let limit = self.time_limit.map(|limit| Instant::now() + limit);
@@ -167,7 +168,7 @@ impl<'r> Running<'r> {
                 .or(self.status.map(end_of))
                 .expect("invariant: it ended, or we ended it"),
             started,
-            finished: Timestamp::now(),
+            finished: now(),
             left_behind,
             survivors: self.survivors,
         }

@@ -25,7 +25,7 @@ fn run_it(command: &Command, stop: impl Future<Output = ()>) -> (Run, Vec<(Strea
     redactor.add(&Secret::new("hunter2-hunter2"));
     let mut lines = Vec::new();
     let mut sink = |stream, line: &str| lines.push((stream, line.to_owned()));
-    let run = block_on(run(command, &redactor, &mut sink, stop));
+    let run = block_on(run(command, &redactor, &mut sink, stop, &Timestamp::now));
     (run, lines)
 }
 
@@ -69,6 +69,24 @@ fn an_end_is_told_as_it_was() {
 }
 
 #[test]
+fn times_are_told_by_the_clock_that_is_given() {
+    let calls = std::cell::Cell::new(0);
+    let clock = || {
+        calls.set(calls.get() + 1);
+        Timestamp::from_second(1_000 * calls.get()).unwrap()
+    };
+    let mut sink = |_, _: &str| {};
+    for command in [shell("exit 0"), Command { argv: Vec::new(), ..shell("") }] {
+        calls.set(0);
+        let teardown = Some(|| shell("exit 0"));
+        let stop = std::future::pending();
+        let runs = block_on(run_with_teardown(&command, teardown, &Redactor::new(), &mut sink, stop, &clock));
+        let of = |run: &Run| [run.started.as_second(), run.finished.as_second()];
+        assert_eq!([of(&runs.command), of(&runs.teardown.unwrap())], [[1_000, 2_000], [3_000, 4_000]]);
+    }
+}
+
+#[test]
 fn both_streams_come_live_and_to_the_last_byte() {
     let (run, lines) = run_it(
         &shell("echo one; echo two >&2; printf 'no end'; printf 'nor here' >&2"),
@@ -92,7 +110,7 @@ fn both_streams_come_live_and_to_the_last_byte() {
 }
 
 async fn run_without_stop(command: &Command, sink: &mut dyn FnMut(Stream, &str)) -> Run {
-    run(command, &Redactor::new(), sink, std::future::pending()).await
+    run(command, &Redactor::new(), sink, std::future::pending(), &Timestamp::now).await
 }
 
 #[test]
@@ -281,12 +299,12 @@ fn the_teardown_always_runs_and_hides_nothing() {
 
 fn teardown_of(command: &Command, script: &str, place: &Path, stopped: bool) -> Runs {
     let teardown =
-        Command { cwd: place.to_owned(), time_limit: Some(Duration::from_millis(500)), ..shell(script) };
+        || Command { cwd: place.to_owned(), time_limit: Some(Duration::from_millis(500)), ..shell(script) };
     let stop = async {
         if !stopped {
             std::future::pending::<()>().await;
         }
     };
     let mut sink = |_, _: &str| {};
-    block_on(run_with_teardown(command, Some(&teardown), &Redactor::new(), &mut sink, stop))
+    block_on(run_with_teardown(command, Some(teardown), &Redactor::new(), &mut sink, stop, &Timestamp::now))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use granary_testkit::process::{Finished, Signal};
 use insta::assert_snapshot;
 
-use crate::support::{Stage, leaving, results, shown, wait_until};
+use crate::support::{Stage, key, leaving, results, shown, wait_until};
 
 const TEARDOWN: &str = "sh teardown.sh {tag}";
 
@@ -43,9 +43,9 @@ fn tests_that_take_too_long_are_ended_with_all_that_they_started() {
     hint: `timeout` is the time for the whole step, a part of which is kept for what comes after the tests
     "#);
     assert_cleaned_up(&stage, &finished);
-    // A quarter of a short step is kept back.
+    // Three eighths of a short step are kept for teardown and evidence, the eighth of the rest for the ending.
     let tests = finished.duration.as_secs_f64();
-    assert!((2.0..9.0).contains(&tests), "{tests}");
+    assert!((1.6..3.0).contains(&tests), "{tests}");
 }
 
 #[test]
@@ -118,6 +118,21 @@ fn a_teardown_that_fails_hides_nothing() {
     let passed = failing("login=passed").output();
     assert_eq!(passed.code, Some(0), "{passed}");
     assert!(passed.stderr.contains("warning: the teardown ended with exit code 9"), "{passed}");
+}
+
+#[test]
+fn a_teardown_that_hangs_costs_no_evidence() {
+    let stage = Stage::new()
+        .tests(&leaving(&results(&["login=passed"]), 0))
+        .set("signing_key", &key().to_pem())
+        .set("teardown", TEARDOWN)
+        .set("timeout", "8s");
+    stage.write("teardown.sh", "trap '' TERM; while :; do sleep 1; done\n");
+    let finished = stage.output();
+    assert_eq!(finished.code, Some(0), "{finished}");
+    assert!(finished.stderr.contains("warning: the teardown was ended: it ran longer than 6."), "{finished}");
+    assert!(finished.duration < Duration::from_secs(8), "{finished}");
+    assert_eq!(stage.evidence_count(), 2, "{finished}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What is signed, on what, and when not.
 
 use granary_attest::test_result::Outcome;
-use granary_testkit::image::Image;
+use granary_testkit::git::Repository;
+use granary_testkit::image::{Image, MANIFEST};
 use granary_testkit::registry::{Options, Referrers};
 use insta::assert_snapshot;
 
@@ -92,13 +93,74 @@ fn every_request_of_a_report_is_needed() {
     requests.sort_unstable();
     assert_snapshot!(requests.join("\n"), @r#"
     GET /v2/acme/app/manifests/set-7a77c5932e35c13bf0bf61a33f757b21d41692b5
-    HEAD /v2/acme/app/blobs/[DIGEST]
     HEAD /v2/acme/app/manifests/0.1.146-rc.87
     POST /v2/acme/app/blobs/uploads/
     PUT /v2/acme/app/blobs/uploads/
     PUT /v2/acme/app/manifests/[DIGEST]
     PUT /v2/acme/app/manifests/[DIGEST]
     "#);
+}
+
+#[test]
+fn one_token_for_each_repository_reads_and_writes() {
+    let (app, api) = (image("linux/amd64"), image("linux/arm64"));
+    for (attach, tokens) in [("lead", 2), ("all", 2)] {
+        let members = [("app", "acme/app", &app), ("api", "acme/api", &api)];
+        let stage = Stage::on(Options::with_token("ci", "hunter2-hunter2"), &members)
+            .report(&results(&["login=passed"]))
+            .set("repo", "acme/{name}")
+            .set("lead", "app")
+            .set("attach", attach)
+            .set("username", "ci")
+            .set("password", "hunter2-hunter2");
+        let finished = stage.output();
+        assert_eq!(finished.code, Some(0), "{finished}");
+        assert_eq!(stage.registry.count(|request| request.path == "/token"), tokens, "{attach}: {finished}");
+    }
+}
+
+#[test]
+fn results_that_the_commit_brought_along_prove_nothing() {
+    let mut repository = Repository::new();
+    let commit = repository.commit("out/results.json", &results(&["login=passed"]), "first");
+    let stage = Stage::new();
+    let mut set = stage.found.set.clone();
+    set.commit = commit.parse().unwrap();
+    let manifest = set.to_manifest();
+    let tag = format!("set-{commit}");
+    stage.registry.put_manifest("acme/app", &[&tag], MANIFEST, manifest.bytes().to_vec());
+    let evidence = || stage.registry.referrers("acme/app", manifest.digest().as_str()).len();
+    let report = crate::support::step(&stage.registry)
+        .current_dir(repository.path())
+        .env("CI_COMMIT_SHA", &commit)
+        .plugin("mode", "report")
+        .plugin("results", "out/*.json")
+        .plugin("signing_key", &key().to_pem());
+    // The tests crashed, under `failure: ignore`.
+    assert_snapshot!(shown(&report.output()), @r#"
+    exit 13
+    --- stdout
+    testing 0.1.146-rc.87 of commit 71c523753974946048a9b59e03ad5c04a6c84b86, set [DIGEST]
+    evidence FAILED on acme/app@[DIGEST]: [DIGEST], signed by zpfsINQ2YaGbIVyy43ammNC0qiqltMeFTpFr0FCC/O4=
+    evidence FAILED on acme/app@[DIGEST]: [DIGEST], signed by zpfsINQ2YaGbIVyy43ammNC0qiqltMeFTpFr0FCC/O4=
+    --- stderr
+    error: there are no usable test results
+      cause 1: out/results.json was not written by the tests of this pipeline, it is what the commit has
+    hint: remove that file from the repository, and let the tests write it anew
+    "#);
+    assert_eq!(evidence(), 1);
+    std::fs::write(repository.path().join("out/results.json"), results(&["login=passed", "pay=passed"]))
+        .unwrap();
+    let written = report.output();
+    assert_eq!(written.code, Some(0), "{written}");
+    assert_eq!(evidence(), 2);
+    // Without the objects of the commit there is no telling.
+    std::fs::write(repository.path().join("out/results.json"), results(&["login=passed"])).unwrap();
+    std::fs::rename(repository.path().join(".git"), repository.path().join("git-is-gone")).unwrap();
+    let untold = report.plugin("log_level", "debug").output();
+    assert_eq!(untold.code, Some(0), "{untold}");
+    let debug = "debug: no telling whether out/results.json is what the commit has: no Git repository in ";
+    assert!(untold.stderr.contains(debug), "{untold}");
 }
 
 #[test]
@@ -123,12 +185,41 @@ fn failed_tests_are_signed_for_as_well() {
 }
 
 #[test]
-fn a_report_without_results_signs_nothing() {
+fn a_report_without_results_signs_that_nothing_counts() {
     let stage = Stage::new().report("");
     std::fs::remove_file(stage.run.workspace().join("results.json")).unwrap();
     let finished = stage.output();
     assert_eq!(finished.code, Some(13), "{finished}");
-    assert_eq!(stage.evidence_count(), 0);
+    // Else the PASSED of an earlier run would stand for tests that crashed.
+    let found = stage.evidence("acme/app", stage.found.digest.as_str());
+    assert_eq!(found.len(), 1);
+    let result = &found[0].result;
+    assert_eq!(
+        (result.result, result.passed_tests.len(), result.failed_tests.len()),
+        (Outcome::Failed, 0, 0)
+    );
+}
+
+#[test]
+fn results_from_before_the_candidate_are_not_believed() {
+    let stage = Stage::new().report(&results(&["login=passed"]));
+    let file = std::fs::File::options().write(true).open(stage.run.workspace().join("results.json")).unwrap();
+    let long_ago = stage.found.set.created - jiff::SignedDuration::from_hours(24);
+    file.set_modified(long_ago.into()).unwrap();
+    let finished = stage.output();
+    assert_eq!(finished.code, Some(13), "{finished}");
+    assert!(finished.stderr.contains("before the candidate was published"), "{finished}");
+}
+
+#[test]
+fn a_secret_in_the_name_of_a_test_is_not_published() {
+    let stage = Stage::new()
+        .tests(&leaving(&results(&["login [hunter2-of-env]=passed"]), 0))
+        .set("env", "TOKEN=hunter2-of-env")
+        .set("signing_key", &key().to_pem());
+    assert_eq!(stage.output().code, Some(0));
+    let found = stage.evidence("acme/app", stage.found.digest.as_str());
+    assert_eq!(found[0].result.passed_tests, ["login [***]"]);
 }
 
 #[test]
@@ -197,6 +288,8 @@ fn platforms_say_what_ran() {
     let wrong = stage.set("platforms", "linux/riscv64");
     assert_snapshot!(wrong.shown(), @r#"
     exit 2
+    --- stdout
+    testing 0.1.146-rc.87 of commit 7a77c5932e35c13bf0bf61a33f757b21d41692b5, set [DIGEST]
     --- stderr
     error: `platforms` cannot be what ran
       cause 1: `app` has no manifest for linux/riscv64, it has linux/amd64, linux/arm64
@@ -254,6 +347,8 @@ fn tags_that_do_not_fit_are_refused_before_anything_runs() {
     stage.registry.put_image("acme/app", &[CANDIDATE], &other);
     assert_snapshot!(stage.shown(), @r#"
     exit 11
+    --- stdout
+    testing 0.1.146-rc.87 of commit 7a77c5932e35c13bf0bf61a33f757b21d41692b5, set [DIGEST]
     --- stderr
     error: refusing to test a candidate whose tags do not fit: acme/app:0.1.146-rc.87 is [DIGEST], the set says [DIGEST]
     hint: candidates never move: find out who pushed to that tag, and publish the commit anew
@@ -281,7 +376,7 @@ fn a_half_published_candidate_is_not_tested() {
     let (_, set) = stage.registry.manifest("acme/app", &format!("set-{COMMIT}")).unwrap();
     without_tag.put_image("acme/app", &[CANDIDATE], &app);
     without_tag.put_image("acme/api", &[], &api);
-    without_tag.put_manifest("acme/app", &[&format!("set-{COMMIT}")], granary_testkit::image::MANIFEST, set);
+    without_tag.put_manifest("acme/app", &[&format!("set-{COMMIT}")], MANIFEST, set);
     let stage = stage
         .tests("touch ran")
         .set("registry", &without_tag.host())

@@ -54,7 +54,7 @@ pub(crate) fn publish(registry: &Registry, members: &[(&str, &str, &Image)]) -> 
         MANIFEST,
         manifest.bytes().to_vec(),
     );
-    FoundSet::read(&manifest).unwrap()
+    FoundSet::read(manifest).unwrap()
 }
 
 /// A registry with one image and its set, and a step of a push pipeline about it.

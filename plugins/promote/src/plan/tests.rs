@@ -22,7 +22,7 @@ fn found(commit: char, candidate: &str, bytes: &str) -> FoundSet {
         members: vec![member("app"), member("web")],
         replaces: None,
     };
-    FoundSet { digest: set.to_manifest().digest().clone(), set }
+    FoundSet::new(set)
 }
 
 fn facts(asked: &FoundSet, older: &[FoundSet], tags: &[&str], version_sets: &[(&str, &Digest)]) -> Facts {
@@ -35,7 +35,11 @@ fn facts(asked: &FoundSet, older: &[FoundSet], tags: &[&str], version_sets: &[(&
         tags: VersionTags::read(&tags),
         version_sets: version_sets
             .iter()
-            .map(|(version, digest)| (version.parse().unwrap(), (*digest).clone()))
+            .map(|(version, digest)| {
+                let found =
+                    std::iter::once(asked).chain(older).find(|found| found.digest == **digest).cloned();
+                (version.parse().unwrap(), Holder { digest: (*digest).clone(), found })
+            })
             .collect(),
     }
 }
@@ -155,6 +159,21 @@ fn a_rebuilt_commit_is_free_of_what_was_only_begun() {
     facts.named = true;
     let choice = choose(&facts, DERIVED).unwrap();
     assert_eq!((choice.version, choice.set), (version("0.1.2"), new));
+}
+
+#[test]
+fn the_commit_inside_a_set_tells_even_where_the_chain_is_broken() {
+    let old = found('a', "0.1.0-rc.1", "a");
+    let new = found('a', "0.1.1-rc.9", "other bytes");
+    // Retention has taken the set in between: the lineage of the new one does not lead to the old one.
+    let mut facts =
+        facts(&new, std::slice::from_ref(&old), &["0.1.0", "set-0.1.0"], &[("0.1.0", &old.digest)]);
+    facts.lineage = vec![new.clone()];
+    assert_eq!(choose(&facts, DERIVED).unwrap().set, old);
+    let refused = check_same_bytes(&new, version("0.1.0"), Some(&old)).unwrap_err();
+    assert!(matches!(refused, Conflict::OtherBytes { .. }));
+    assert_eq!(check_same_bytes(&new, version("0.1.0"), Some(&found('b', "0.1.0-rc.1", "b"))), Ok(()));
+    assert_eq!(check_same_bytes(&old, version("0.1.0"), Some(&old)), Ok(()));
 }
 
 #[test]

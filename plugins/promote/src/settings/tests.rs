@@ -101,14 +101,24 @@ fn defaults_follow_the_event() {
         ("release", OnSuperseded::Fail, half_an_hour),
     ] {
         let settings = on(event, &[]).unwrap();
-        assert_eq!((settings.on_superseded, settings.wait_for_evidence), (on_superseded, wait), "{event}");
+        assert_eq!(
+            (settings.admission.on_superseded, settings.wait_for_evidence),
+            (on_superseded, wait),
+            "{event}"
+        );
         assert_eq!(settings.evidence.max_age, Duration::from_secs(7 * 86_400));
-        assert!(settings.branches[0].matches(Some("main")) && !settings.branches[0].matches(Some("dev")));
+        assert!(
+            settings.admission.branches[0].matches(Some("main"))
+                && !settings.admission.branches[0].matches(Some("dev"))
+        );
     }
     let set =
         on("tag", &[("on_superseded", "skip"), ("wait_for_evidence", "5m"), ("max_evidence_age", "36h")]);
     let set = set.unwrap();
-    assert_eq!((set.on_superseded, set.wait_for_evidence), (OnSuperseded::Skip, Duration::from_secs(300)));
+    assert_eq!(
+        (set.admission.on_superseded, set.wait_for_evidence),
+        (OnSuperseded::Skip, Duration::from_secs(300))
+    );
     assert_eq!(set.evidence.max_age, Duration::from_secs(36 * 3600));
     let bare = errors(on("push", &[("max_evidence_age", "7")]));
     assert!(bare[0].starts_with("max_evidence_age: a number without a unit"), "{bare:?}");
@@ -117,7 +127,7 @@ fn defaults_follow_the_event() {
 #[test]
 fn branches_are_patterns_and_required_by_hand() {
     let settings = on("push", &[("branches", "main,release/*")]).unwrap();
-    let matches = |branch| settings.branches.iter().any(|pattern| pattern.matches(Some(branch)));
+    let matches = |branch| settings.admission.branches.iter().any(|pattern| pattern.matches(Some(branch)));
     assert!(matches("main") && matches("release/1.2") && !matches("feature"));
     let missing = errors(with(&Ci::default(), &[&NEEDED[..], &BY_HAND[..1]].concat()));
     assert!(missing[0].starts_with("branches: there is no CI_REPO_DEFAULT_BRANCH"), "{missing:?}");

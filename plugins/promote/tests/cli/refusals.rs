@@ -223,7 +223,7 @@ fn a_pull_request() {
     --- stdout
     --- stderr
     error: refusing to promote on event pull_request
-    hint: what a pull request builds is not on an allowed branch; use `when: event: [push, tag, manual]`
+    hint: anybody may open a pull request; use `when: event: [push, tag, manual]`
     ");
     assert_eq!(refusal(&run)["rule"], "event");
 }

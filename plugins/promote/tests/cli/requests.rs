@@ -20,7 +20,16 @@ fn log(registry: &Registry, release: &Release) -> Vec<String> {
         }
         text.replace("/v2/acme/", "")
     };
-    registry.requests().iter().map(|request| short(request.to_string())).collect()
+    let mut log: Vec<String> = registry.requests().iter().map(|request| short(request.to_string())).collect();
+    // Asked for at once: which of the two arrives first is chance.
+    for pair in 1..log.len() {
+        if log[pair - 1].starts_with("GET app/manifests/0.")
+            && log[pair].starts_with("GET app/manifests/set-0.")
+        {
+            log.swap(pair - 1, pair);
+        }
+    }
+    log
 }
 
 #[test]
@@ -33,6 +42,9 @@ fn a_fresh_promotion_asks_for_nothing_twice() {
         [
             "GET app/tags/list?n=1000 200",
             "GET app/manifests/set-7a77c5932e35c13bf0bf61a33f757b21d41692b5 200",
+            // Looked at themselves: a list may be older than the last promotion.
+            "GET app/manifests/set-0.1.1 404",
+            "GET app/manifests/0.1.1 404",
             "GET app/referrers/SET?artifactType=application%2Fvnd.dev.sigstore.bundle.v0.3%2Bjson 200",
             "GET app/manifests/EVIDENCE-0 200",
             "GET app/blobs/BUNDLE-0 200",
@@ -55,8 +67,8 @@ fn nothing_to_do_is_four_requests() {
         [
             "GET app/tags/list?n=1000 200",
             "GET app/manifests/set-7a77c5932e35c13bf0bf61a33f757b21d41692b5 200",
-            "HEAD app/manifests/set-0.1.1 200",
-            "HEAD app/manifests/0.1.1 200",
+            "GET app/manifests/set-0.1.1 200",
+            "GET app/manifests/0.1.1 200",
         ]
     );
 }
@@ -105,11 +117,11 @@ fn members_are_looked_at_and_tagged_at_once() {
     let at = |part: &str| {
         let requests = registry.requests().into_iter().filter(|request| request.to_string().contains(part));
         let times: Vec<_> = requests.map(|request| request.at).collect();
-        assert_eq!(times.len(), 3, "{part}");
+        assert_eq!(times.len(), 5, "{part}");
         *times.iter().max().unwrap() - *times.iter().min().unwrap()
     };
-    // The lead is not asked: the tag list has said already that it has no 0.1.1.
-    assert!(at("/0.1.1 404") < latency, "three looks");
+    // Four members and the version's set.
+    assert!(at("0.1.1 404") < latency, "five looks");
     let members = registry.requests().into_iter().filter(|request| {
         request.is_write() && request.path.ends_with("/0.1.1") && !request.path.contains("/app/")
     });

@@ -61,29 +61,44 @@ fn the_first_candidate_and_the_next() {
 #[test]
 fn a_rerun_with_equal_bytes_adopts() {
     let set = published(decide(&Task::Next, &numbering(7), &facts("a", &[])).unwrap());
-    let found = FoundSet::read(&set.to_manifest()).unwrap();
+    let found = FoundSet::new(set.clone());
     let rerun = Facts { published: Some(found.clone()), order: None, ..facts("a", &["0.1.0"]) };
     let adopted = Decision::Adopt(found.clone());
     assert_eq!(decide(&Task::Next, &numbering(9), &rerun).unwrap(), adopted);
-    assert!(!needs_stables(&Task::Next, &rerun.members, Some(&found)));
+    assert!(!needs_stables(&Task::Next, &rerun.members, Some("main"), Some(&found)));
     assert_eq!(
         decide(&Task::Exactly("0.1.0-rc.7".parse().unwrap()), &numbering(9), &rerun).unwrap(),
         adopted
     );
-    let left = decide(&Task::For(Version::new(1, 0, 0)), &numbering(9), &rerun).unwrap();
-    assert_eq!(left, Decision::Leave(found));
+    assert!(leaves_alone(&Task::For(Version::new(1, 0, 0)), Some(&found)));
+    assert!(!leaves_alone(&Task::For(Version::new(1, 0, 0)), None));
+    assert!(!leaves_alone(&Task::Next, Some(&found)));
 }
 
 #[test]
 fn other_bytes_are_a_new_candidate_in_the_old_place() {
     let old = published(decide(&Task::Next, &numbering(7), &facts("a", &[])).unwrap());
-    let old = FoundSet::read(&old.to_manifest()).unwrap();
+    let old = FoundSet::new(old);
     let digest = old.digest.clone();
     let rebuilt = Facts { published: Some(old), order: Some(99), ..facts("b", &["0.1.0"]) };
-    assert!(needs_stables(&Task::Next, &rebuilt.members, rebuilt.published.as_ref()));
+    assert!(needs_stables(&Task::Next, &rebuilt.members, Some("main"), rebuilt.published.as_ref()));
     let new = published(decide(&Task::Next, &numbering(9), &rebuilt).unwrap());
     assert_eq!(new.candidate.to_string(), "0.1.1-rc.9");
     assert_eq!((new.order, new.replaces), (Some(12), Some(digest)));
+}
+
+#[test]
+fn a_commit_that_comes_to_another_branch_is_a_candidate_of_that_branch() {
+    let feature = Facts { branch: Some("feature".to_owned()), order: Some(5), ..facts("a", &[]) };
+    let set = published(decide(&Task::Next, &numbering(5), &feature).unwrap());
+    let merged = Facts { published: Some(FoundSet::new(set.clone())), order: Some(11), ..facts("a", &[]) };
+    assert!(needs_stables(&Task::Next, &merged.members, Some("main"), merged.published.as_ref()));
+    let on_main = published(decide(&Task::Next, &numbering(11), &merged).unwrap());
+    assert_eq!((on_main.branch.as_deref(), on_main.order), (Some("main"), Some(11)));
+    assert_eq!(on_main.members, set.members);
+    // A Git tag's run knows no branch, and takes what is there.
+    let on_tag = Facts { branch: None, ..merged };
+    assert!(matches!(decide(&Task::Next, &numbering(12), &on_tag).unwrap(), Decision::Adopt(_)));
 }
 
 #[test]

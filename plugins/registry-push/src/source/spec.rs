@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use granary_oci::{Digest, ParseNameError, Reference};
+use granary_oci::{Digest, ParseNameError, Reference, without_userinfo};
 use thiserror::Error;
 
 /// The schemes, for messages.
@@ -111,14 +111,14 @@ impl FromStr for SourceSpec {
     type Err = ParseSourceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let unknown = || ParseSourceError::Scheme { text: text.to_owned() };
+        let unknown = || ParseSourceError::Scheme { text: without_userinfo(text) };
         let (scheme, rest) = text.split_once(':').ok_or_else(unknown)?;
         let local = match scheme {
             "image" => {
                 return rest
                     .parse()
                     .map(SourceSpec::Image)
-                    .map_err(|source| ParseSourceError::Reference { text: text.to_owned(), source });
+                    .map_err(|source| ParseSourceError::Reference { text: without_userinfo(text), source });
             }
             "oci" => selected(text, rest).map(|(path, select)| LocalSource::OciDirectory { path, select }),
             "oci-archive" => {
@@ -145,14 +145,14 @@ fn selected(text: &str, rest: &str) -> Result<(PathBuf, Selector), ParseSourceEr
     }
     match rest.split_once(':') {
         None => Ok((non_empty(text, rest)?, Selector::Only)),
-        Some((_, "")) => Err(ParseSourceError::NoTag { text: text.to_owned() }),
+        Some((_, "")) => Err(ParseSourceError::NoTag { text: without_userinfo(text) }),
         Some((path, tag)) => Ok((non_empty(text, path)?, Selector::Name(tag.to_owned()))),
     }
 }
 
 fn non_empty(text: &str, path: &str) -> Result<PathBuf, ParseSourceError> {
     match path {
-        "" => Err(ParseSourceError::NoPath { text: text.to_owned() }),
+        "" => Err(ParseSourceError::NoPath { text: without_userinfo(text) }),
         path => Ok(PathBuf::from(path)),
     }
 }

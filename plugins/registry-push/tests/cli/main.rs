@@ -55,7 +55,7 @@ fn image(seed: u64) -> Image {
 /// The release set under a tag.
 fn set(registry: &Registry, repository: &str, tag: &str) -> ReleaseSet {
     let (media_type, bytes) = registry.manifest(repository, tag).unwrap();
-    FoundSet::read(&RawManifest::new(bytes.to_vec(), &media_type).unwrap()).unwrap().set
+    FoundSet::read(RawManifest::new(bytes.to_vec(), &media_type).unwrap()).unwrap().set
 }
 
 /// Every tag with its digest, in one line each.
@@ -124,8 +124,12 @@ fn requests(registry: &Registry) -> String {
         }
         _ => line,
     };
-    let lines: Vec<String> =
+    let mut lines: Vec<String> =
         registry.requests().iter().map(|request| session(without_digests(&request.to_string()))).collect();
+    // Blobs are independent of each other: in which order they go is chance.
+    lines
+        .chunk_by_mut(|one, next| one.contains("/blobs/") && next.contains("/blobs/"))
+        .for_each(<[String]>::sort);
     lines.join("\n")
 }
 

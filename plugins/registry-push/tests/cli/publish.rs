@@ -92,12 +92,12 @@ fn the_requests_of_a_first_push_and_of_a_second() {
     insta::assert_snapshot!(requests(&registry), @r#"
     GET /v2/acme/app/manifests/set-1111111111111111111111111111111111111111 404
     GET /v2/acme/app/tags/list?n=1000 200
-    HEAD /v2/acme/app/manifests/0.1.0-rc.12 404
-    HEAD /v2/acme/app/manifests/set-0.1.0-rc.12 404
+    GET /v2/acme/app/manifests/0.1.0-rc.12 404
+    GET /v2/acme/app/manifests/set-0.1.0-rc.12 404
     HEAD /v2/acme/app/manifests/[DIGEST] 404
-    HEAD /v2/acme/app/blobs/[DIGEST] 404
-    HEAD /v2/acme/app/blobs/[DIGEST] 404
     HEAD /v2/acme/app/blobs/[DIGEST] 200
+    HEAD /v2/acme/app/blobs/[DIGEST] 404
+    HEAD /v2/acme/app/blobs/[DIGEST] 404
     POST /v2/acme/app/blobs/uploads/ 202
     POST /v2/acme/app/blobs/uploads/ 202
     PUT /v2/acme/app/blobs/uploads/[SESSION] 201
@@ -118,10 +118,10 @@ fn the_requests_of_a_rerun() {
     assert_eq!(push(&registry).plugin("concurrency", "1").output().code, Some(0));
     insta::assert_snapshot!(requests(&registry), @r#"
     GET /v2/acme/app/manifests/set-7a77c5932e35c13bf0bf61a33f757b21d41692b5 200
-    HEAD /v2/acme/app/manifests/0.1.0-rc.11 200
+    GET /v2/acme/app/manifests/0.1.0-rc.11 200
     HEAD /v2/acme/app/manifests/sha-7a77c59 200
     HEAD /v2/acme/app/manifests/integration-7a77c59 200
-    HEAD /v2/acme/app/manifests/set-0.1.0-rc.11 200
+    GET /v2/acme/app/manifests/set-0.1.0-rc.11 200
     "#);
 }
 
