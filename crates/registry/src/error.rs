@@ -180,8 +180,14 @@ pub enum ProtocolProblem {
         /// What the parser said.
         reason: String,
     },
-    /// A list that is continued on another host.
-    #[error("refusing to follow the list to another host, {url}")]
+    /// A write that was answered with a success that is none.
+    #[error("the registry answered {status} instead of 201, and the manifest is not there")]
+    NotStored {
+        /// The status.
+        status: StatusCode,
+    },
+    /// A list that is continued on another host, or as another list.
+    #[error("refusing to follow the list elsewhere, {url}")]
     ForeignLink {
         /// Where it leads.
         url: SafeUrl,

@@ -123,6 +123,7 @@ impl Registry {
         }
         if answer.status.is_success() {
             let outcome = put_outcome(&answer, &operation, manifest)?;
+            self.check_stored(&answer, operation, repository, target, manifest).await?;
             self.remember_blobs_of(repository, manifest);
             return Ok(outcome);
         }
@@ -134,6 +135,25 @@ impl Registry {
             return Ok(PutOutcome::default());
         }
         Err(self.refused(operation, &answer))
+    }
+
+    /// 201 is what the specification has for "stored". Anything else that sounds like success may come from a
+    /// proxy or a login page, and counts only where the manifest is really there.
+    async fn check_stored(
+        &self,
+        answer: &Answer,
+        operation: Operation,
+        repository: &Repository,
+        target: &TagOrDigest,
+        manifest: &RawManifest,
+    ) -> Result<(), RegistryError> {
+        if answer.status == StatusCode::CREATED {
+            return Ok(());
+        }
+        match self.head_manifest(repository, target).await? {
+            Some(found) if found.digest == *manifest.digest() => Ok(()),
+            _ => Err(operation.problem(ProtocolProblem::NotStored { status: answer.status })),
+        }
     }
 
     /// Gives a manifest these tags, in any order and possibly at once: for tags whose order matters call
@@ -155,7 +175,7 @@ impl Registry {
             let path = format!("{}?{}", manifest.digest(), names.join("&"));
             let answer = self.send_manifest(&operation, path, manifest).await?;
             // A refusal may concern one tag only (immutable); one by one it shows which.
-            if answer.status.is_success() {
+            if answer.status == StatusCode::CREATED {
                 let outcome = put_outcome(&answer, &operation, manifest)?;
                 self.learnt().oci_tag.set(!outcome.tags_set.is_empty());
                 missing.retain(|tag| !outcome.tags_set.contains(tag));

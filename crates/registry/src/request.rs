@@ -182,10 +182,16 @@ impl Registry {
         if !inner.plain_http && looks_like_tls(&result) {
             let mut over_tls = request.clone();
             let _ = over_tls.url.set_scheme("https");
-            if let Ok(reply) = self.once(&over_tls, call, streaming).await {
-                inner.secure.store(true, Ordering::Relaxed);
-                inner.scheme_proven.store(true, Ordering::Relaxed);
-                return Ok(reply);
+            match self.once(&over_tls, call, streaming).await {
+                Ok(reply) => {
+                    inner.secure.store(true, Ordering::Relaxed);
+                    inner.scheme_proven.store(true, Ordering::Relaxed);
+                    return Ok(reply);
+                }
+                // It does speak TLS, and what is wrong with its certificate is the news. Where the plain
+                // connection only broke, that is: it may work the next time.
+                Err(error @ HttpError::Tls { .. }) if result.is_ok() => return Err(error),
+                Err(_) => {}
             }
         }
         inner.scheme_proven.fetch_or(result.is_ok(), Ordering::Relaxed);

@@ -26,8 +26,15 @@ const MAX_PAGE_BYTES: u64 = 32 * 1024 * 1024;
 
 #[derive(Deserialize)]
 struct Page {
-    /// `null` where the last tag was deleted.
+    /// `null` where the last tag was deleted. A document without the field is no tag list, whatever its
+    /// status says: an error page, a login page, somebody else's `{}`.
+    #[serde(deserialize_with = "present")]
     tags: Option<Vec<String>>,
+}
+
+/// Reads a field that has to be there, though it may be `null`.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    Option::deserialize(deserializer)
 }
 
 impl Registry {
@@ -48,6 +55,7 @@ impl Registry {
         let operation = self.operation("listing tags of", repository, "", false);
         let mut tags = BTreeSet::new();
         let mut target = Target::Below(format!("tags/list?n={PAGE_SIZE}"));
+        let mut visited: BTreeSet<String> = BTreeSet::new();
         for page in 0..MAX_PAGES {
             let mut call = Call::new(operation.clone(), Method::GET, target);
             call.limit = MAX_PAGE_BYTES;
@@ -67,14 +75,12 @@ impl Registry {
                 let problem = ProtocolProblem::Document { expected: "a tag list", reason: error.to_string() };
                 operation.clone().problem(problem)
             })?;
-            let before = tags.len();
             tags.extend(document.tags.unwrap_or_default().iter().filter_map(|name| name.parse::<Tag>().ok()));
-            // Gitea sends `next` on its last page too, and some lists link to themselves: a page that
-            // brings nothing new is the end, whatever it links to.
-            let next = next_page(&answer, &self.base(), &operation)?.filter(|_| tags.len() > before);
-            match next {
-                Some(url) => target = Target::Url(url),
-                None => return Ok(Some(tags.into_iter().collect())),
+            // Some lists link to themselves: a page that was read already is the end. An empty page is not, if
+            // it links on (Gitea's last one does not): filtering registries send such.
+            match next_page(&answer, &self.base(), &operation)? {
+                Some(url) if visited.insert(url.to_string()) => target = Target::Url(url),
+                _ => return Ok(Some(tags.into_iter().collect())),
             }
         }
         Err(operation.problem(ProtocolProblem::TooManyPages { limit: MAX_PAGES }))
@@ -100,7 +106,8 @@ pub(crate) fn next_page(
     // The scheme may differ (a proxy in front speaks TLS); it is set right when the request is made.
     let same_host = url.host() == base.host()
         && (url.port_or_known_default() == base.port_or_known_default() || url.port().is_none());
-    if !same_host {
+    // A continuation of this list, and not somebody else's.
+    if !same_host || url.path() != answer.url.path() {
         let problem = ProtocolProblem::ForeignLink { url: SafeUrl::new(&url) };
         return Err(operation.clone().problem(problem));
     }

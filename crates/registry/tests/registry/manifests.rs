@@ -155,3 +155,17 @@ async fn the_registrys_clock_is_known() {
     let there = registry.server_time().unwrap();
     assert!(jiff::Timestamp::now().duration_since(there).abs().as_secs() < 5);
 }
+
+/// A proxy that says "fine" to everything has stored nothing.
+#[tokio::test]
+async fn a_success_that_is_none_is_an_error() {
+    for code in [200, 202] {
+        let server = Server::start(Options::default());
+        let action = Action::Status { code, headers: Vec::new(), body: "<html>welcome</html>".to_owned() };
+        server.fault(Fault::on("PUT", "/manifests/", action).times(usize::MAX));
+        let manifest = granary_oci::RawManifest::new(br#"{"manifests":[]}"#.to_vec(), "").unwrap();
+        let target = granary_oci::TagOrDigest::from("1.0.0".parse::<granary_oci::Tag>().unwrap());
+        let error = anonymous(&server).put_manifest(&app(), &target, &manifest).await.unwrap_err();
+        assert!(error.to_string().contains("instead of 201"), "{error}");
+    }
+}

@@ -110,7 +110,7 @@ async fn no_list_is_followed_to_another_host() {
         Action::Status { code: 200, headers: vec![("Link".to_owned(), link)], body },
     ));
     let error = anonymous(&server).tags(&app()).await.unwrap_err();
-    assert!(error.to_string().contains("refusing to follow the list to another host"), "{error}");
+    assert!(error.to_string().contains("refusing to follow the list elsewhere"), "{error}");
     assert_eq!(elsewhere.requests().len(), 0);
 }
 
@@ -165,4 +165,48 @@ async fn nobody_waits_beyond_the_deadline() {
     assert_eq!(error.class(), Class::Unavailable);
     assert!(began.elapsed() < std::time::Duration::from_secs(2));
     assert_eq!(server.requests().len(), 1);
+}
+
+/// What is no tag list must not be taken for an empty one: numbering would begin anew below production.
+#[tokio::test]
+async fn a_document_without_tags_is_no_tag_list() {
+    for body in ["{}", r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#, r#"{"name":"acme/app"}"#, "[]", "<html>"] {
+        let registry = server_with_tags(Options::default(), 3);
+        let action = Action::Status { code: 200, headers: Vec::new(), body: body.into() };
+        registry.fault(Fault::on("GET", "tags/list", action).times(usize::MAX));
+        let error = anonymous(&registry).tags(&app()).await.unwrap_err();
+        assert_eq!(error.class(), Class::Protocol, "{body}: {error}");
+    }
+}
+
+/// An empty page is not the end where it links on, and the list of another repository is not this one's.
+#[tokio::test]
+async fn only_the_last_page_ends_a_list() {
+    let page = |body: &str, link: &str| Action::Status {
+        code: 200,
+        headers: vec![("Link".to_owned(), link.to_owned())],
+        body: body.into(),
+    };
+    let registry = server_with_tags(Options::default(), 3);
+    registry.fault(Fault::on(
+        "GET",
+        "n=1000",
+        page(r#"{"tags":[]}"#, "</v2/acme/app/tags/list?last=x>; rel=next"),
+    ));
+    registry.fault(Fault::on(
+        "GET",
+        "last=x",
+        page(r#"{"tags":["9.9.9"]}"#, "</v2/acme/app/tags/list?last=x>; rel=next"),
+    ));
+    let tags = anonymous(&registry).tags(&app()).await.unwrap();
+    assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["9.9.9"]);
+
+    let registry = server_with_tags(Options::default(), 3);
+    registry.fault(Fault::on(
+        "GET",
+        "n=1000",
+        page(r#"{"tags":["1.0.0"]}"#, "</v2/other/tags/list?last=x>; rel=next"),
+    ));
+    let error = anonymous(&registry).tags(&app()).await.unwrap_err();
+    assert_eq!(error.class(), Class::Protocol, "{error}");
 }

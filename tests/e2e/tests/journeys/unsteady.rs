@@ -14,7 +14,7 @@ use e2e::reader::Reader;
 const MOST_REQUESTS: [(&str, usize); 6] = [
     ("registry-push", 15),
     ("integration-test", 13),
-    ("promote", 11),
+    ("promote", 13),
     ("registry-push, nothing new", 5),
     ("integration-test, the same results", 13),
     ("promote, nothing new", 5),

@@ -168,7 +168,7 @@ fn bad_settings_are_named_without_their_values() {
         (pipeline().publish(&[image("one")]).plugin("password", PASSWORD), 2),
         (pipeline().report(&[]).plugin("signing_key", &no_key), 20),
         (pipeline().report(&[]).plugin("signing_key", PASSWORD), 2),
-        (pipeline().promote().plugin("trusted_keys", &key(1).to_pem()), 2),
+        (pipeline().promote().plugin("trusted_keys", &key(1).to_pem()), 20),
         (pipeline().promote().plugin("only", "registry,trusted_keys").plugin("password", PASSWORD), 2),
         (pipeline().report(&[]).plugin("env", &format!("DB_PASSWORD={TEST_SECRET},broken")), 2),
     ] {
