@@ -36,7 +36,7 @@ pub enum NumberingError {
 
 /// What happens when a candidate's base has been taken by another candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum OnTaken {
     /// Take the next patch version above everything.
     Next,
     /// Refuse.
@@ -75,13 +75,13 @@ pub fn next_base(
 pub fn derived_version(
     base: Version,
     taken: impl IntoIterator<Item = Version>,
-    on_taken: Taken,
+    on_taken: OnTaken,
 ) -> Result<Version, NumberingError> {
     match (taken.into_iter().max(), on_taken) {
-        (Some(highest), Taken::Refuse) if highest >= base => {
+        (Some(highest), OnTaken::Refuse) if highest >= base => {
             Err(NumberingError::Taken { wanted: base, highest })
         }
-        (Some(highest), Taken::Next) if highest >= base => {
+        (Some(highest), OnTaken::Next) if highest >= base => {
             highest.bump(Bump::Patch).ok_or(NumberingError::Exhausted { highest })
         }
         _ => Ok(base),
@@ -115,11 +115,11 @@ mod tests {
     fn derived() {
         let base = Version::new(0, 1, 146);
         let higher = Version::new(0, 2, 0);
-        assert_eq!(derived_version(base, [Version::new(0, 1, 145)], Taken::Refuse), Ok(base));
-        assert_eq!(derived_version(base, [base], Taken::Next), Ok(Version::new(0, 1, 147)));
-        assert_eq!(derived_version(base, [base, higher], Taken::Next), Ok(Version::new(0, 2, 1)));
+        assert_eq!(derived_version(base, [Version::new(0, 1, 145)], OnTaken::Refuse), Ok(base));
+        assert_eq!(derived_version(base, [base], OnTaken::Next), Ok(Version::new(0, 1, 147)));
+        assert_eq!(derived_version(base, [base, higher], OnTaken::Next), Ok(Version::new(0, 2, 1)));
         assert_eq!(
-            derived_version(base, [higher], Taken::Refuse),
+            derived_version(base, [higher], OnTaken::Refuse),
             Err(NumberingError::Taken { wanted: base, highest: higher })
         );
     }
@@ -132,7 +132,7 @@ mod tests {
                 let next = next_base(&list, None, bump, INITIAL).unwrap();
                 prop_assert!(list.iter().all(|&version| version < next));
             }
-            let derived = derived_version(Version::new(base.0, base.1, base.2), list.clone(), Taken::Next).unwrap();
+            let derived = derived_version(Version::new(base.0, base.1, base.2), list.clone(), OnTaken::Next).unwrap();
             prop_assert!(list.iter().all(|&version| version < derived));
         }
     }

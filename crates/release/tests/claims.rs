@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 
 use granary_oci::{Digest, Tag};
 use granary_release::claim::{Claim, ClaimKind, ClaimName, Claimant, Claiming, Next, Wanted};
-use granary_release::{CommitId, FoundSet, Member, ReleaseSet, TagKind, Taken, Version, VersionTags};
+use granary_release::{CommitId, FoundSet, Member, OnTaken, ReleaseSet, TagKind, Version, VersionTags};
 use jiff::{SignedDuration, Timestamp};
 
 /// Versions of the model: 1.0.1 to 1.0.10, then 2.0.0 to 2.0.5. A bit each.
@@ -347,7 +347,7 @@ impl<'a> Explorer<'a> {
         let promoter = self.promoters[who];
         let claimant = Claimant {
             found: self.founds[who].clone(),
-            wanted: promoter.given.map_or(Wanted::Derived(Taken::Next), Wanted::Given),
+            wanted: promoter.given.map_or(Wanted::Derived(OnTaken::Next), Wanted::Given),
             lowest_base: version(0),
             allow_older: false,
         };

@@ -3,7 +3,14 @@
 use granary_release::{ReleaseSet, Standing};
 use granary_suite::BranchPattern;
 
-use crate::settings::OnSuperseded;
+/// What happens when a newer candidate is stable already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnSuperseded {
+    /// Exit code 0, outcome `skipped`.
+    Skip,
+    /// Exit code 11.
+    Fail,
+}
 
 /// What settings say about who may be promoted.
 #[derive(Clone, Debug)]

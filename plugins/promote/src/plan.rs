@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use granary_oci::{Digest, Repository, Tag};
 use granary_release::{
-    CommitId, FoundSet, NumberingError, TagKind, Taken, Version, VersionTags, derived_version,
+    CommitId, FoundSet, NumberingError, OnTaken, TagKind, Version, VersionTags, derived_version,
 };
 use thiserror::Error;
 
@@ -16,7 +16,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// The candidate's base, or what lies above everything where that has been taken.
-    Derived(Taken),
+    Derived(OnTaken),
     /// This one, from a Git tag or from `as_version`.
     Given(Version),
 }
@@ -169,7 +169,7 @@ pub fn choose(facts: &Facts, wanted: Wanted) -> Result<Choice, Conflict> {
 
 /// The version of a commit that has none yet that could be seen: the one that a killed run had begun
 /// with, where nothing of others lies at or above it, else the base, else what lies above everything.
-fn derive(facts: &Facts, set: FoundSet, on_taken: Taken) -> Result<Choice, Conflict> {
+fn derive(facts: &Facts, set: FoundSet, on_taken: OnTaken) -> Result<Choice, Conflict> {
     let is_ours =
         |version: &Version| facts.version_sets.get(version).is_some_and(|holder| holder.digest == set.digest);
     let others = || facts.tags.taken().filter(|version| !is_ours(version));

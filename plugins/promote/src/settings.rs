@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use granary_plugin::{Ci, Event, Form, Group, Reader, Setting};
-use granary_release::{EvidenceRules, Taken, Version};
+use granary_release::{EvidenceRules, OnTaken, Version};
 use granary_suite::{BranchPattern, RegistrySettings, Subject};
 
-use crate::admission::Rules;
+use crate::admission::{OnSuperseded, Rules};
 use crate::plan::Wanted;
 
 /// How long a promotion on a Git tag waits by default: `git push --follow-tags` starts it together with
@@ -131,15 +131,6 @@ pub struct Settings {
     pub wait_for_evidence: Duration,
 }
 
-/// What happens when a newer candidate is stable already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnSuperseded {
-    /// Exit code 0, outcome `skipped`.
-    Skip,
-    /// Exit code 11.
-    Fail,
-}
-
 /// The setting `trusted_keys`, which is PEM, a path or JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrustedKeys {
@@ -181,8 +172,8 @@ pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
 /// for this plugin.
 fn wanted(reader: &mut Reader<'_>, ci: &Ci) -> Option<Result<Wanted, String>> {
     let on_taken = match reader.choice("on_taken") {
-        Some("refuse") => Taken::Refuse,
-        _ => Taken::Next,
+        Some("refuse") => OnTaken::Refuse,
+        _ => OnTaken::Next,
     };
     let prefix = reader.text("tag_prefix").unwrap_or_default();
     if reader.is_set("as_version") {

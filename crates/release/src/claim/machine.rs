@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::view::{Order, View};
 use super::{CLAIM_WRITES, Claim, ClaimKind, ClaimName};
-use crate::{CommitId, FoundSet, NumberingError, Taken, Version, VersionTags, derived_version};
+use crate::{CommitId, FoundSet, NumberingError, OnTaken, Version, VersionTags, derived_version};
 
 /// How many versions one run claims at most. Every further claim means that somebody else was just as
 /// quick once more; of twenty that start at once, nineteen are superseded after the first.
@@ -18,7 +18,7 @@ pub const MAX_CLAIMS: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// The candidate's base, or what lies above everything where that has been taken.
-    Derived(Taken),
+    Derived(OnTaken),
     /// This one, from a Git tag or from `as_version`.
     Given(Version),
 }
@@ -274,7 +274,7 @@ impl Claiming {
         })
     }
 
-    fn derived(&self, view: &View<'_>, on_taken: Taken) -> Result<Next, ClaimConflict> {
+    fn derived(&self, view: &View<'_>, on_taken: OnTaken) -> Result<Next, ClaimConflict> {
         if let Some(version) = self.set_written {
             return self.unless_rivalled(view, version, Next::Publish(version));
         }

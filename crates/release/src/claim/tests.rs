@@ -6,7 +6,7 @@ use granary_oci::{Digest, Tag};
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::{FoundSet, Member, NumberingError, ReleaseSet, Taken, Version, VersionTags};
+use crate::{FoundSet, Member, NumberingError, OnTaken, ReleaseSet, Version, VersionTags};
 
 const V1: Version = Version::new(1, 0, 1);
 const V2: Version = Version::new(1, 0, 2);
@@ -77,7 +77,7 @@ fn wanting(wanted: Wanted) -> Case {
 }
 
 fn derived() -> Case {
-    wanting(Wanted::Derived(Taken::Next))
+    wanting(Wanted::Derived(OnTaken::Next))
 }
 
 fn given(version: Version) -> Case {
@@ -177,7 +177,7 @@ fn check(table: Vec<(&str, Case, Result<Next, ClaimConflict>)>) {
 
 #[test]
 fn a_derived_version_before_the_claim() {
-    let refuse = wanting(Wanted::Derived(Taken::Refuse));
+    let refuse = wanting(Wanted::Derived(OnTaken::Refuse));
     let taken = NumberingError::Taken { wanted: V1, highest: V1 };
     let elsewhere = set_of(9, 0, "dev", Some(9));
     let mut in_production = derived();

@@ -2,7 +2,7 @@ use granary_release::{Candidate, Member, ReleaseSet};
 
 use super::*;
 
-const DERIVED: Wanted = Wanted::Derived(Taken::Next);
+const DERIVED: Wanted = Wanted::Derived(OnTaken::Next);
 
 fn found(commit: char, candidate: &str, bytes: &str) -> FoundSet {
     let member = |name: &str| Member {
@@ -83,7 +83,7 @@ fn a_base_that_others_took_is_left_to_them() {
     for tags in [&["0.1.1", "set-0.1.1"][..], &["set-0.1.1"]] {
         let facts = facts(&asked, &[], tags, &[("0.1.1", &theirs)]);
         assert_eq!(choose(&facts, DERIVED).unwrap().version, version("0.1.2"));
-        assert!(matches!(choose(&facts, Wanted::Derived(Taken::Refuse)), Err(Conflict::Numbering { .. })));
+        assert!(matches!(choose(&facts, Wanted::Derived(OnTaken::Refuse)), Err(Conflict::Numbering { .. })));
     }
 }
 

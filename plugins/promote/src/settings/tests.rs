@@ -65,9 +65,9 @@ fn versions_come_from_settings_tags_or_the_candidate() {
     let skipped = |tag: &str, form: &str| Err(format!("Git tag `{tag}` is not `{form}` (`tag_prefix`)"));
     type Row = (&'static str, &'static [(&'static str, &'static str)], Result<Wanted, String>);
     let table: [Row; 9] = [
-        ("push", &[], Ok(Wanted::Derived(Taken::Next))),
-        ("manual", &[("on_taken", "refuse")], Ok(Wanted::Derived(Taken::Refuse))),
-        ("deployment", &[], Ok(Wanted::Derived(Taken::Next))),
+        ("push", &[], Ok(Wanted::Derived(OnTaken::Next))),
+        ("manual", &[("on_taken", "refuse")], Ok(Wanted::Derived(OnTaken::Refuse))),
+        ("deployment", &[], Ok(Wanted::Derived(OnTaken::Next))),
         ("push", &[("as_version", "1.5.4")], given("1.5.4")),
         ("tag", &[], given("1.3.0")),
         ("release", &[], given("1.3.0")),
