@@ -14,7 +14,7 @@ mod version;
 
 pub use commit::{CommitId, ParseCommitError};
 pub use evidence::{EvidenceRules, MAX_BUNDLES, Rejection, TestOutcome, TestRun, Verdict, judge};
-pub use numbering::{NumberingError, OnTaken, derived_version, next_base, stables};
+pub use numbering::{NumberingError, OnTaken, derived_version, next_base};
 pub use order::{Standing, standing};
 pub use set::{FoundSet, Member, ReleaseSet, SET_ARTIFACT_TYPE, SetError};
 pub use tags::{TagKind, VersionTags, reserved};

@@ -5,7 +5,7 @@
 
 use thiserror::Error;
 
-use crate::{Bump, Version, VersionTags};
+use crate::{Bump, Version};
 
 /// Why there is no next version.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -41,11 +41,6 @@ pub enum OnTaken {
     Next,
     /// Refuse.
     Refuse,
-}
-
-/// The stable versions in a tag list, rising. Pre-releases and `v`-tags do not count.
-pub fn stables<'a>(tags: impl IntoIterator<Item = &'a granary_oci::Tag>) -> Vec<Version> {
-    VersionTags::read(tags).stables
 }
 
 /// The base for a new candidate (DESIGN §7, registry-push): `asked`, which must lie above every
