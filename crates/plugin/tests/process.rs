@@ -334,6 +334,48 @@ fn other_processes_cannot_read_the_environment() {
     assert_eq!(ended, end(0, "echo a/b\ndumpable: NotDumpable\necho: unchanged in [TIME]\n", ""));
 }
 
+/// The same from outside: a second process of the same user looks. Root with all capabilities may look into every
+/// process, so as root both run as a user without any.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_of_the_same_user_is_denied_the_environment() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let step = Step::new();
+    // Readable for that user, or the kernel alone would forbid the look.
+    std::fs::copy(echo(), step.path("echo")).unwrap();
+    for (path, mode) in [(step.folder.path().to_owned(), 0o777), (step.path("echo"), 0o755)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let unprivileged = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(if root { Path::new("setpriv") } else { program });
+        if root {
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);
+        }
+        command.args(arguments).current_dir(step.folder.path()).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let look = |mut secretive: Command| {
+        let mut child = secretive.env("PLUGIN_PASSWORD", "hunter2-long").spawn().unwrap();
+        wait_for_first_line(&mut child);
+        let environment = format!("/proc/{}/environ", child.id());
+        let looked = unprivileged(Path::new("/bin/cat"), &[&environment]).output().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(&looked.stdout).contains("PLUGIN_PASSWORD=hunter2-long"), text(&looked.stderr))
+    };
+    let open = unprivileged(Path::new("/bin/sh"), &["-c", "echo; exec sleep 30"]);
+    assert_eq!(
+        look(open),
+        (true, String::new()),
+        "the control can be read, or this test would prove nothing"
+    );
+    let (seen, error) = look(unprivileged(&step.path("echo"), &["--repo=a/b", "--wait=30s"]));
+    assert!(!seen && error.contains("Permission denied"), "{error}");
+}
+
 #[test]
 fn a_closed_log_does_not_stop_the_work() {
     let step = Step::new();

@@ -348,4 +348,41 @@ mod tests {
         assert!(edit("acme/app", "Acme/../app").contains("is not a repository"));
         assert!(edit(r#"order":"87"#, r#"order":"-1"#).contains("granary.order"));
     }
+
+    /// Promotion gives every member the version in its repository: two in one place would take each other's tag.
+    #[test]
+    fn members_that_cannot_all_be_released_are_refused() {
+        let member = |name: &str, repository: &str| Member {
+            name: name.to_owned(),
+            repository: repository.parse().unwrap(),
+            ..set().members[0].clone()
+        };
+        let read = |members: Vec<Member>| {
+            let count = members.len();
+            let read = ReleaseSet::from_manifest(&ReleaseSet { members, ..set() }.to_manifest());
+            read.map(|set| assert_eq!(set.members.len(), count)).map_err(|error| match error {
+                SetError::Annotation { annotation: MEMBERS, reason, .. } => reason,
+                other => panic!("{other}"),
+            })
+        };
+        let many = |count: usize| -> Vec<Member> {
+            (0..count).map(|number| member(&format!("m{number}"), &format!("acme/m{number}"))).collect()
+        };
+        let refused = |reason: &str| Err(reason.to_owned());
+        let table = [
+            (vec![member("app", "acme/app"), member("db", "acme/db")], Ok(())),
+            (
+                vec![member("app", "acme/app"), member("db", "acme/app")],
+                refused("two members lie in one repository"),
+            ),
+            (vec![member("app", "acme/app"), member("app", "acme/db")], refused("two members have one name")),
+            (Vec::new(), refused("the list is empty")),
+            (many(1000), Ok(())),
+            (many(1001), refused("more than 1000 members")),
+        ];
+        for (members, expected) in table {
+            let names: Vec<_> = members.iter().take(2).map(|member| member.name.clone()).collect();
+            assert_eq!(read(members), expected, "{names:?}");
+        }
+    }
 }

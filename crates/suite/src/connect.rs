@@ -200,4 +200,50 @@ mod tests {
             assert_eq!(output.taken(), (out, err), "{level:?}");
         }
     }
+
+    /// A repository's own file could otherwise name a program that runs with the step's secrets.
+    #[tokio::test]
+    async fn a_credential_helper_is_asked_by_hand_and_never_in_a_pipeline() {
+        use granary_plugin::{Ci, Common, Env};
+        use granary_testkit::registry::{Options, Registry as Server};
+
+        let server = Server::start(Options::with_basic("robot", "hunter2-long"));
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let script = "#!/bin/sh\nread server\nenv > \"$DOCKER_CONFIG/seen\"\n\
+                      echo '{\"Username\":\"robot\",\"Secret\":\"hunter2-long\"}'\n";
+        std::fs::write(file("script"), script).unwrap();
+        // Another process writes it: one of ours that was just forked could keep it open, "text file busy".
+        let install = ["-m", "755", "script", "docker-credential-fake"];
+        let installed = std::process::Command::new("install").args(install).current_dir(&folder).status();
+        assert!(installed.unwrap().success());
+        let config = format!(r#"{{"credHelpers":{{"{}":"fake"}}}}"#, server.host());
+        std::fs::write(file("config.json"), config).unwrap();
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let registry = |system: &str| {
+            let env = Env::from_pairs([
+                ("CI", system),
+                ("PATH", &path),
+                ("DOCKER_CONFIG", folder.path().to_str().unwrap()),
+                ("HOME", "/nonexistent"),
+                ("PLUGIN_SIGNING_KEY", "a-key"),
+                ("CI_NETRC_PASSWORD", "a-token"),
+            ]);
+            let common = Common { retries: 0, ..Common::default() };
+            let mut context = Context::detached(common);
+            (context.ci, context.env) = (Ci::read(&env).0, env);
+            let http = http(&context).unwrap();
+            connect_elsewhere(&server.host().parse().unwrap(), &context, &http, CONCURRENCY).unwrap()
+        };
+        let app = "acme/app".parse().unwrap();
+
+        let error = registry("woodpecker").tags(&app).await.unwrap_err();
+        assert_eq!(error.class(), granary_registry::Class::Auth, "{error}");
+        assert!(!file("seen").exists(), "the helper ran in a pipeline");
+
+        assert_eq!(registry("").tags(&app).await.unwrap(), []);
+        let seen = std::fs::read_to_string(file("seen")).unwrap();
+        assert!(seen.contains("HOME=/nonexistent"), "{seen}");
+        assert!(!seen.contains("PLUGIN_") && !seen.contains("CI_NETRC_"), "{seen}");
+    }
 }

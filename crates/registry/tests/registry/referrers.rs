@@ -1,5 +1,7 @@
 //! What was attached is found, and stays found.
 
+use std::time::Duration;
+
 use granary_oci::{ArtifactManifest, Descriptor, EMPTY_JSON, FallbackIndex, RawManifest};
 use granary_registry::Class;
 use granary_testkit::image::ImageBuilder;
@@ -70,7 +72,7 @@ async fn eight_writers_at_once_lose_nothing() {
     for round in 0..3 {
         let server = Server::start(Options {
             referrers: Referrers::Off,
-            latency: std::time::Duration::from_millis(3),
+            latency: Duration::from_millis(3),
             ..Options::default()
         });
         let subject = subject(&server);
@@ -85,11 +87,61 @@ async fn eight_writers_at_once_lose_nothing() {
     }
 }
 
+/// Another writer that read before us writes after us, so his index lacks what others had put there. Ours may be in
+/// it all the same: what we saw is put back, though it is not ours and nobody else would notice.
+#[tokio::test]
+async fn what_another_writer_drops_is_put_back() {
+    let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
+    let subject = subject(&server);
+    let (theirs, ours, late) = (evidence(&subject, 0), evidence(&subject, 1), evidence(&subject, 2));
+    let entry = |manifest: &RawManifest| FallbackIndex::entry(manifest, &manifest.parse().unwrap());
+    let index = |manifests: &[&RawManifest]| {
+        let mut index = FallbackIndex::read(&subject.digest, None).unwrap();
+        manifests.iter().for_each(|manifest| index.merge(entry(manifest)));
+        index.build().unwrap()
+    };
+    for manifest in [&theirs, &late] {
+        server.put_manifest("acme/app", &[], manifest.media_type(), manifest.bytes().to_vec());
+    }
+    let tag = FallbackIndex::tag(&subject.digest);
+    let writer = Server::start_sharing(Options::default(), &server);
+    let write = {
+        let tag = tag.clone();
+        move |index: &RawManifest| {
+            writer.put_manifest("acme/app", &[tag.as_str()], index.media_type(), index.bytes().to_vec());
+        }
+    };
+    write(&index(&[&theirs]));
+    // Just before our second look `theirs` is gone, just before the third `late`, which we saw only once.
+    let overwrites = [None, Some(index(&[&ours, &late])), Some(index(&[&theirs, &ours])), None];
+    let mut looks = overwrites.into_iter();
+    let path = format!("/manifests/{tag}");
+    let overwrite = move |request: &granary_testkit::registry::Request| {
+        let is_look = request.method == "GET" && request.path.ends_with(&path);
+        if let Some(overwrite) = is_look.then(|| looks.next().flatten()).flatten() {
+            write(&overwrite);
+        }
+        false
+    };
+    let overwrite = std::sync::Mutex::new(overwrite);
+    let matching = move |request: &granary_testkit::registry::Request| overwrite.lock().unwrap()(request);
+    server.fault(Fault::when(matching, Action::Delay(Duration::ZERO)));
+
+    anonymous(&server).attach(&app(), &subject, &ours).await.unwrap();
+    let found = anonymous(&server).referrers(&app(), &subject.digest, None).await.unwrap();
+    let mut found: Vec<String> =
+        found.into_iter().map(|entry| entry.annotations.unwrap()["number"].clone()).collect();
+    found.sort();
+    assert_eq!(found, ["0", "1", "2"]);
+    let written = server.history("acme/app", tag.as_str()).len();
+    assert_eq!(written, 6, "theirs, ours, and two overwrites, each mended by one write");
+}
+
 #[tokio::test]
 async fn subjects_do_not_wait_for_each_other() {
     let server = Server::start(Options {
         referrers: Referrers::Off,
-        latency: std::time::Duration::from_millis(60),
+        latency: Duration::from_millis(60),
         ..Options::default()
     });
     let first = subject(&server);

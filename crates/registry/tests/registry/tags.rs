@@ -210,3 +210,18 @@ async fn only_the_last_page_ends_a_list() {
     let error = anonymous(&registry).tags(&app()).await.unwrap_err();
     assert_eq!(error.class(), Class::Protocol, "{error}");
 }
+
+/// "No such repository" is an answer to the first question only. In the middle of a list (deleted between two pages,
+/// another server behind the same name) it must not turn the versions of the first page into none.
+#[tokio::test]
+async fn a_repository_that_is_unknown_on_its_second_page_is_an_error() {
+    for code in ["NAME_UNKNOWN", "NOT_FOUND"] {
+        let server = server_with_tags(Options { page_size: Some(100), ..Options::default() }, 250);
+        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"repository name not known"}}]}}"#);
+        let gone = Action::Status { code: 404, headers: Vec::new(), body };
+        server.fault(Fault::on("GET", "last=", gone).times(usize::MAX));
+        let error = anonymous(&server).existing_tags(&app()).await.unwrap_err();
+        assert_eq!(error.class(), Class::NotFound, "{code}: {error}");
+        anonymous(&server).tags(&app()).await.unwrap_err();
+    }
+}

@@ -163,7 +163,8 @@ fn an_image_in_another_registry_is_copied() {
     // The next one goes to a repository with something in it, so it is looked for: once.
     other.put_image("ci/app", &["12"], &image(2));
     registry.clear_log();
-    let run = publish(&registry, &format!("image:{}/ci/app:12", other.host())).env("CI_PIPELINE_NUMBER", "12");
+    let run =
+        publish(&registry, &format!("image:{}/ci/app:12", other.host())).env("CI_PIPELINE_NUMBER", "12");
     assert_eq!(run.env("CI_COMMIT_SHA", &"1".repeat(40)).output().code, Some(0));
     let top = format!("/manifests/{}", image(2).digest());
     assert_eq!(registry.count(|request| request.method == "HEAD" && request.path.ends_with(&top)), 1);
