@@ -77,7 +77,7 @@ async fn read_bundle(
     let Some(manifest) = manifest else { return ignored("it is listed but not there".to_owned()) };
     let layers = match manifest.parse() {
         Ok(manifest) => manifest.layers,
-        Err(error) => return ignored(error.to_string()),
+        Err(error) => return ignored(with_causes(&error)),
     };
     let [layer] = layers.as_slice() else {
         return ignored(format!("{} layers instead of one bundle", layers.len()));
@@ -88,17 +88,17 @@ async fn read_bundle(
     let bytes = match registry.blob(repository, layer, bundle::MAX_BUNDLE_BYTES as u64).await {
         Ok(bytes) => bytes,
         // A descriptor that lies about its size is whoever wrote it, not the way here.
-        Err(error) if is_size(&error) => return ignored(error.to_string()),
+        Err(error) if is_size(&error) => return ignored(with_causes(&error)),
         Err(error) => return Err(registry_failure(error)),
     };
     let opened = match bundle::open(&bytes, keys) {
         Ok(opened) => opened,
-        Err(error) => return ignored(error.to_string()),
+        Err(error) => return ignored(with_causes(&error)),
     };
     let result = match TestResult::from_statement(&opened.statement) {
         Ok(result) => result,
         Err(TestResultError::OtherPredicate { found }) => return ignored(format!("it speaks of {found}")),
-        Err(error) => return ignored(error.to_string()),
+        Err(error) => return ignored(with_causes(&error)),
     };
     let (key, run) = (opened.key, &result.run);
     if !key.covers(&run.environment) {
@@ -128,6 +128,12 @@ async fn read_bundle(
         passed: result.passed_tests.clone(),
         failed: result.failed_tests.clone(),
     })))
+}
+
+/// An error with everything below it, on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn is_size(error: &RegistryError) -> bool {
