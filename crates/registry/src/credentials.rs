@@ -204,6 +204,13 @@ impl AuthFileEnvironment<'_> {
 fn read(path: &Path) -> Result<Option<AuthFile>, CredentialError> {
     let read_error = |source| CredentialError::Read { path: path.to_owned(), source };
     match std::fs::metadata(path) {
+        // Looked at before it is opened: a named pipe waits for a writer for ever, a device never ends.
+        Ok(found) if !found.is_file() => {
+            return Err(read_error(std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                "it is not a regular file",
+            )));
+        }
         Ok(found) if found.len() > MAX_FILE_BYTES => {
             return Err(CredentialError::TooLarge { path: path.to_owned() });
         }

@@ -137,8 +137,9 @@ impl Registry {
         Err(self.refused(operation, &answer))
     }
 
-    /// 201 is what the specification has for "stored". Anything else that sounds like success may come from a
-    /// proxy or a login page, and counts only where the manifest is really there.
+    /// 201 with the digest is what a registry says when it has stored a manifest (`put_outcome` has compared the
+    /// digest). Anything else that sounds like success may come from a proxy or a login page, and counts only
+    /// where the manifest is really there.
     async fn check_stored(
         &self,
         answer: &Answer,
@@ -147,7 +148,7 @@ impl Registry {
         target: &TagOrDigest,
         manifest: &RawManifest,
     ) -> Result<(), RegistryError> {
-        if answer.status == StatusCode::CREATED {
+        if answer.status == StatusCode::CREATED && answer.header(CONTENT_DIGEST).is_some() {
             return Ok(());
         }
         match self.head_manifest(repository, target).await? {
@@ -213,11 +214,11 @@ impl Registry {
         self.exchange(call).await
     }
 
-    /// Whether a 404 means "no such manifest". A page from a router or proxy in front does not.
+    /// Whether a 404 means "no such manifest": it says so with a registry's own code. Anything else, an empty
+    /// body too, may come from a router or proxy in front, and a version taken for absent would be moved.
     pub(crate) fn is_absence(&self, answer: &Answer) -> bool {
         let said = self.said(answer);
-        said.is_empty()
-            || ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"].iter().any(|code| said.has_code(code))
+        ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"].iter().any(|code| said.has_code(code))
     }
 }
 

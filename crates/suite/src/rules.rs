@@ -52,7 +52,10 @@ fn written_in(workspace: &Path, path: &Path) -> Option<PathBuf> {
         }
         Some(plain)
     };
-    plain(path)?.strip_prefix(plain(workspace)?).ok().map(Path::to_owned)
+    // The working folder is a real path, while the workspace may be named through a link.
+    let path = plain(path)?;
+    let names = [plain(workspace), workspace.canonicalize().ok()];
+    names.iter().flatten().find_map(|workspace| path.strip_prefix(workspace).ok().map(Path::to_owned))
 }
 
 /// Whether a file lies in the volume that all steps of a workflow share, whatever links lead there.
@@ -136,6 +139,13 @@ mod tests {
         std::fs::remove_dir_all(workspace.join("infra/keys")).unwrap();
         std::os::unix::fs::symlink(&outside, workspace.join("infra/keys")).unwrap();
         assert_eq!(asked().unwrap_err().kind().code(), 10, "a link in the place of the folder");
+
+        // The workspace under another name, the file under the real one.
+        let alias = elsewhere.path().join("alias");
+        std::os::unix::fs::symlink(workspace, &alias).unwrap();
+        let real = workspace.canonicalize().unwrap().join("infra/keys/tests.pub");
+        let by_alias = rule_text(&context(&alias, &commit), "trusted_keys", &Pem::Path(real));
+        assert_eq!(by_alias.unwrap_err().kind().code(), 10, "a workspace that is a link");
 
         let mut by_hand = context(workspace, &commit);
         by_hand.ci = Ci::default();

@@ -12,6 +12,7 @@ use granary_attest::key::SigningKey;
 use granary_attest::test_result::TEST_RESULT;
 use granary_oci::{Platform, TagOrDigest};
 use granary_plugin::{Context, Failure, Kind};
+use granary_redact::{Redactor, Secret};
 use granary_registry::Registry;
 use granary_release::{FoundSet, Member, TagKind};
 use granary_suite::{Records, attach_bundle, registry_failure};
@@ -239,7 +240,13 @@ impl TestRun<'_> {
             Failure::new(Kind::Unexpected, "the evidence cannot be made").caused_by(error)
         };
         // Everybody can read evidence. A test may have a secret in its name: its parameters, mostly.
-        let public = |names: &[String]| names.iter().map(|name| self.context.output.redacted(name)).collect();
+        let mut redactor = Redactor::new();
+        if let Mode::Run(commands) = &self.settings.mode {
+            commands.env.values().for_each(|value| redactor.add(&Secret::new(value.clone())));
+        }
+        let public = |names: &[String]| {
+            names.iter().map(|name| redactor.clean(&self.context.output.redacted(name))).collect()
+        };
         let decision = &Decision {
             passed: public(&decision.passed),
             failed: public(&decision.failed),

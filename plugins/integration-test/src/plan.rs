@@ -119,7 +119,8 @@ pub fn times(
         Some(measured) => measured,
         None => (outcome.started.unwrap_or(now), now),
     };
-    let whole = |time: Timestamp| Timestamp::from_second(time.as_second()).unwrap_or(time);
+    // Of two runs in one instant the worse one counts, so a second would be too coarse.
+    let whole = |time: Timestamp| Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time);
     let finished = whole(finished.min(now));
     (whole(started.min(finished)), finished)
 }

@@ -7,7 +7,7 @@ use futures_util::future::{join_all, try_join_all};
 use granary_oci::{Digest, RawManifest, TagOrDigest};
 use granary_plugin::{Context, Failure, Kind, Outcome};
 use granary_registry::Registry;
-use granary_release::{FoundSet, TestRun, Verdict, standing};
+use granary_release::{FoundSet, TagKind, TestRun, Verdict, standing};
 use granary_suite::{Records, registry_failure};
 
 use crate::admission::Admission;
@@ -117,6 +117,10 @@ impl Promotion<'_> {
                     }
                     holder => holder.is_some(),
                 };
+                let tag = TagKind::Version(choice.version).tag();
+                if facts.tags.has(&tag) && !carried.contains_key(self.records.repository()) {
+                    return Err(self.lookup().listed_but_absent(&tag));
+                }
                 carried
             }
         };

@@ -1,13 +1,14 @@
 //! What has to be read from the registry before anything can be decided, as few requests as possible
 //! and as many at once as the next question allows.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use granary_attest::trust::TrustedKey;
-use granary_oci::{Digest, Repository, TagOrDigest};
+use granary_oci::{Digest, Repository, Tag, TagOrDigest};
 use granary_plugin::output::seconds;
-use granary_plugin::{Context, Failure, StepResult};
+use granary_plugin::{Context, Failure, Kind, StepResult};
 use granary_registry::Registry;
 use granary_release::{EvidenceRules, FoundSet, TagKind, TestRun, Verdict, Version, judge};
 use granary_suite::{PipelineCommit, Records, Subject, check_list, collect_test_runs, registry_failure};
@@ -47,10 +48,15 @@ impl Lookup<'_> {
     /// # Errors
     /// If the registry fails or its records contradict each other.
     pub async fn facts(&self, asked: &Asked<'_>, wanted: Wanted) -> Result<Option<Facts>, Failure> {
-        let (tags, found) = tokio::try_join!(self.records.tags(), self.asked_set(asked))?;
+        let (mut tags, found) = tokio::try_join!(self.records.tags(), self.asked_set(asked))?;
         let Some(Selected { mut found, named, newest }) = found else { return Ok(None) };
         if let Some(newest) = &newest {
-            check_list(&tags, self.records.repository(), &TagKind::CommitSet(&newest.set.commit).tag())?;
+            let commit_set = TagKind::CommitSet(&newest.set.commit).tag();
+            // The set may have been written between the two answers.
+            if !tags.has(&commit_set) {
+                tags = self.records.tags().await?;
+            }
+            check_list(&tags, self.records.repository(), &commit_set)?;
         }
         // As for the lead: one token for each repository that reads and writes.
         for member in &found.set.members {
@@ -63,23 +69,45 @@ impl Lookup<'_> {
             found = lineage.iter().find(admissible).unwrap_or(&found).clone();
         }
         let versions = versions_to_look_up(&lineage, &tags, wanted);
-        let holders = try_join_all(versions.iter().map(|&version| self.holder(version))).await?;
-        let version_sets = versions
-            .into_iter()
-            .zip(holders)
-            .filter_map(|(version, holder)| Some((version, holder?)))
-            .collect();
-        let carried = std::collections::BTreeMap::new();
+        let (version_sets, carried) = (BTreeMap::new(), BTreeMap::new());
         let mut facts = Facts { asked: found, named, lineage, tags, version_sets, carried };
-        let own: Vec<_> = facts
-            .version_sets
-            .keys()
-            .filter_map(|&version| Some((version, facts.own_set(version)?.clone())))
-            .collect();
-        let looks = own.iter().map(|(version, found)| self.carried(*version, found));
-        let carried = try_join_all(looks).await?;
-        facts.carried = own.iter().map(|(version, _)| *version).zip(carried).collect();
+        self.look_up(&mut facts, &versions).await?;
+        if facts.promoted().is_none() && facts.tags.has(&TagKind::Validated(&facts.asked.set.commit).tag()) {
+            // The commit was promoted, or one that shares seven digits with it: retention may have taken what
+            // would lead from its sets to its version.
+            let rest: Vec<Version> =
+                facts.tags.sets.iter().copied().filter(|version| !versions.contains(version)).collect();
+            self.look_up(&mut facts, &rest).await?;
+        }
         Ok(Some(facts))
+    }
+
+    /// Reads whose these versions are, and what the members carry of those that are this commit's.
+    async fn look_up(&self, facts: &mut Facts, versions: &[Version]) -> Result<(), Failure> {
+        let holders = try_join_all(versions.iter().map(|&version| self.holder(version))).await?;
+        for (&version, holder) in versions.iter().zip(holders) {
+            let holder = holder.ok_or_else(|| self.listed_but_absent(&TagKind::VersionSet(version).tag()))?;
+            facts.version_sets.insert(version, holder);
+        }
+        let own = versions.iter().filter_map(|&version| Some((version, facts.own_set(version)?)));
+        let looks = own.map(|(version, found)| async move {
+            self.carried(version, found).await.map(|carried| (version, carried))
+        });
+        let carried: Vec<(Version, Carried)> = try_join_all(looks).await?;
+        facts.carried.extend(carried);
+        Ok(())
+    }
+
+    /// A tag that the list has and a read has not: one of the two answers is not the registry's, and nothing
+    /// may be written by it.
+    pub fn listed_but_absent(&self, tag: &Tag) -> Failure {
+        let lead = self.records.repository();
+        let message = format!(
+            "refusing to promote by answers that contradict each other: {lead} lists {tag}, and says that it is not there"
+        );
+        Failure::new(Kind::Unavailable, message).hint(
+            "a cache or proxy in front of the registry may answer for it; run it again when it does not",
+        )
     }
 
     /// The set that is asked for.

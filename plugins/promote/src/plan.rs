@@ -58,11 +58,12 @@ impl Facts {
         (found.set.commit == self.asked.set.commit).then_some(found)
     }
 
-    /// The versions of this commit that somebody can see, rising. A run that was killed right after it
-    /// wrote `set-<X.Y.Z>` has made nothing visible yet.
-    fn visible(&self) -> impl Iterator<Item = (Version, &FoundSet)> {
-        let seen = self.carried.iter().filter(|(_, carried)| !carried.is_empty());
-        seen.filter_map(|(&version, _)| Some((version, self.own_set(version)?)))
+    /// The lowest version of this commit that somebody can see: a commit is promoted to its derived version
+    /// before it gets one by Git tag. A run that was killed right after it wrote `set-<X.Y.Z>` has made nothing
+    /// visible yet.
+    pub fn promoted(&self) -> Option<(Version, &FoundSet)> {
+        let mut seen = self.carried.iter().filter(|(_, carried)| !carried.is_empty());
+        seen.find_map(|(&version, _)| Some((version, self.own_set(version)?)))
     }
 }
 
@@ -141,11 +142,10 @@ pub fn versions_to_look_up(lineage: &[FoundSet], tags: &VersionTags, wanted: Wan
 /// If the commit was promoted as other bytes, the given version belongs to somebody else, or no
 /// version can be derived.
 pub fn choose(facts: &Facts, wanted: Wanted) -> Result<Choice, Conflict> {
-    // The lowest: a commit is promoted to its derived version before it gets one by Git tag.
-    let promoted = facts.visible().next();
+    let promoted = facts.promoted();
     if let Some((version, found)) = promoted
         && facts.named
-        && found.digest != facts.asked.digest
+        && !found.set.same_members(&facts.asked.set.members)
     {
         return Err(Conflict::OtherBytes {
             commit: facts.asked.set.commit.clone(),
@@ -200,7 +200,9 @@ pub fn newest_beside(version: Version, wanted: Wanted, tags: &VersionTags) -> Op
 /// [`Conflict::OtherBytes`].
 pub fn check_same_bytes(ours: &FoundSet, newest: Version, theirs: Option<&FoundSet>) -> Result<(), Conflict> {
     match theirs {
-        Some(theirs) if theirs.set.commit == ours.set.commit && theirs.digest != ours.digest => {
+        Some(theirs)
+            if theirs.set.commit == ours.set.commit && !theirs.set.same_members(&ours.set.members) =>
+        {
             Err(Conflict::OtherBytes {
                 commit: ours.set.commit.clone(),
                 version: newest,

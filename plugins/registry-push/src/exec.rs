@@ -17,7 +17,7 @@ use granary_release::{
 use granary_suite::{Records, check_list, registry_failure};
 
 use crate::members::{Loaded, Loader};
-use crate::plan::{Conflict, Decision, Facts, decide, leaves_alone, needs_stables, tags};
+use crate::plan::{Conflict, Decision, Facts, decide, leaves_alone, needs_stables, of_branch, tags};
 use crate::report;
 use crate::settings::Settings;
 
@@ -117,7 +117,8 @@ impl Push<'_> {
         let members: Vec<Member> = loaded.iter().map(|loaded| loaded.member.clone()).collect();
         let ci = &self.context.ci;
         let branch = ci.branch.clone().or_else(|| self.settings.branch.clone());
-        let needed = needs_stables(&self.settings.task, &members, branch.as_deref(), published.as_ref());
+        let ours = self.ours(published.as_ref(), branch.as_deref()).await?;
+        let needed = needs_stables(&self.settings.task, &members, ours.as_ref());
         let (stables, is_first) = match needed {
             true => self.stables(published.is_some()).await?,
             false => (Vec::new(), false),
@@ -130,10 +131,26 @@ impl Push<'_> {
             now: self.context.now(),
             members,
             published,
+            ours,
             stables,
         };
         let decision = decide(&self.settings.task, &self.settings.numbering, &facts).map_err(conflict)?;
         Ok((decision, is_first))
+    }
+
+    /// The set of this run's branch among those that the commit was published as. One request and no more,
+    /// unless another branch has published the same commit since.
+    async fn ours(
+        &self,
+        newest: Option<&FoundSet>,
+        branch: Option<&str>,
+    ) -> Result<Option<FoundSet>, Failure> {
+        let Some(newest) = newest else { return Ok(None) };
+        if let Some(found) = of_branch(std::slice::from_ref(newest), branch) {
+            return Ok(Some(found.clone()));
+        }
+        let lineage = self.records.lineage(newest.clone()).await?;
+        Ok(of_branch(&lineage, branch).cloned())
     }
 
     /// Every stable version, from the whole list: a failed listing is not an empty registry. Also whether

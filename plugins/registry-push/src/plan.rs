@@ -70,6 +70,9 @@ pub struct Facts {
     pub members: Vec<Member>,
     /// What `set-<40 hex>` of the commit says.
     pub published: Option<FoundSet>,
+    /// The newest set of the commit that was published from this run's branch; of any branch, where the run
+    /// knows none. Mostly [`Self::published`].
+    pub ours: Option<FoundSet>,
     /// Every stable version; empty where no number has to be derived from them.
     pub stables: Vec<Version>,
 }
@@ -109,20 +112,15 @@ pub fn leaves_alone(task: &Task, published: Option<&FoundSet>) -> bool {
 }
 
 /// Whether [`decide`] needs the stable versions: a listing is one request per thousand tags.
-pub fn needs_stables(
-    task: &Task,
-    members: &[Member],
-    branch: Option<&str>,
-    published: Option<&FoundSet>,
-) -> bool {
-    *task == Task::Next && !published.is_some_and(|found| is_ours(&found.set, members, branch))
+pub fn needs_stables(task: &Task, members: &[Member], ours: Option<&FoundSet>) -> bool {
+    *task == Task::Next && !ours.is_some_and(|found| found.set.same_members(members))
 }
 
-/// Whether a set that the commit was published as is the one that this run would write: the same bytes,
-/// from the same branch. A commit that a merge brings to another branch without changing it is a candidate
-/// of that branch as well, with a set, an order number and evidence of its own.
-fn is_ours(set: &ReleaseSet, members: &[Member], branch: Option<&str>) -> bool {
-    set.same_members(members) && (branch.is_none() || set.branch.as_deref() == branch)
+/// The newest of a commit's sets that was published from this run's branch. A commit that a merge brings to
+/// another branch without changing it is a candidate of that branch as well, with a set, an order number and
+/// evidence of its own. A run that knows no branch, a Git tag's, takes the newest of all.
+pub fn of_branch<'a>(lineage: &'a [FoundSet], branch: Option<&str>) -> Option<&'a FoundSet> {
+    lineage.iter().find(|found| branch.is_none() || found.set.branch.as_deref() == branch)
 }
 
 /// Decides which candidate the bytes are.
@@ -130,11 +128,11 @@ fn is_ours(set: &ReleaseSet, members: &[Member], branch: Option<&str>) -> bool {
 /// # Errors
 /// If no base version can be had.
 pub fn decide(task: &Task, numbering: &Numbering, facts: &Facts) -> Result<Decision, Conflict> {
-    if let Some(found) = &facts.published {
-        let ours = is_ours(&found.set, &facts.members, facts.branch.as_deref());
+    if let Some(found) = &facts.ours {
+        let same = found.set.same_members(&facts.members);
         match task {
-            Task::Next if ours => return Ok(Decision::Adopt(found.clone())),
-            Task::Exactly(candidate) if ours && found.set.candidate == *candidate => {
+            Task::Next if same => return Ok(Decision::Adopt(found.clone())),
+            Task::Exactly(candidate) if same && found.set.candidate == *candidate => {
                 return Ok(Decision::Adopt(found.clone()));
             }
             _ => {}
@@ -150,10 +148,10 @@ pub fn decide(task: &Task, numbering: &Numbering, facts: &Facts) -> Result<Decis
             Candidate { base: base.map_err(Conflict::Numbering)?, number }
         }
     };
-    let published = facts.published.as_ref().map(|found| &found.set);
-    let branch = facts.branch.clone().or_else(|| published.and_then(|set| set.branch.clone()));
+    let ours = facts.ours.as_ref().map(|found| &found.set);
+    let branch = facts.branch.clone().or_else(|| ours.and_then(|set| set.branch.clone()));
     // The commit keeps the place in the order of its branch under which it first appeared there.
-    let first = published.filter(|set| set.branch == branch).and_then(|set| set.order);
+    let first = ours.filter(|set| set.branch == branch).and_then(|set| set.order);
     Ok(Decision::Publish(ReleaseSet {
         commit: facts.commit.clone(),
         branch,

@@ -86,9 +86,9 @@ fn a_claimed_future_does_not_count() {
         ..Outcome::default()
     };
     let past = claims("2026-11-21T11:00:00Z", "2026-11-21T11:30:00Z");
-    assert_eq!(times(&past, None, now), (at("2026-11-21T11:00:00Z"), at("2026-11-21T12:00:00Z")));
+    assert_eq!(times(&past, None, now), (at("2026-11-21T11:00:00Z"), now));
     let future = claims("2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z");
-    assert_eq!(times(&future, None, now), (at("2026-11-21T12:00:00Z"), at("2026-11-21T12:00:00Z")));
+    assert_eq!(times(&future, None, now), (now, now));
     let measured = Some((at("2026-11-21T11:59:00Z"), at("2026-11-21T11:59:30Z")));
     assert_eq!(times(&future, measured, now), (at("2026-11-21T11:59:00Z"), at("2026-11-21T11:59:30Z")));
 }

@@ -19,6 +19,7 @@ fn facts(bytes: &str, stables: &[&str]) -> Facts {
         now: Timestamp::UNIX_EPOCH,
         members: vec![member(bytes)],
         published: None,
+        ours: None,
         stables: stables.iter().map(|version| version.parse().unwrap()).collect(),
     }
 }
@@ -62,10 +63,15 @@ fn the_first_candidate_and_the_next() {
 fn a_rerun_with_equal_bytes_adopts() {
     let set = published(decide(&Task::Next, &numbering(7), &facts("a", &[])).unwrap());
     let found = FoundSet::new(set.clone());
-    let rerun = Facts { published: Some(found.clone()), order: None, ..facts("a", &["0.1.0"]) };
+    let rerun = Facts {
+        published: Some(found.clone()),
+        ours: Some(found.clone()),
+        order: None,
+        ..facts("a", &["0.1.0"])
+    };
     let adopted = Decision::Adopt(found.clone());
     assert_eq!(decide(&Task::Next, &numbering(9), &rerun).unwrap(), adopted);
-    assert!(!needs_stables(&Task::Next, &rerun.members, Some("main"), Some(&found)));
+    assert!(!needs_stables(&Task::Next, &rerun.members, Some(&found)));
     assert_eq!(
         decide(&Task::Exactly("0.1.0-rc.7".parse().unwrap()), &numbering(9), &rerun).unwrap(),
         adopted
@@ -80,8 +86,9 @@ fn other_bytes_are_a_new_candidate_in_the_old_place() {
     let old = published(decide(&Task::Next, &numbering(7), &facts("a", &[])).unwrap());
     let old = FoundSet::new(old);
     let digest = old.digest.clone();
-    let rebuilt = Facts { published: Some(old), order: Some(99), ..facts("b", &["0.1.0"]) };
-    assert!(needs_stables(&Task::Next, &rebuilt.members, Some("main"), rebuilt.published.as_ref()));
+    let rebuilt =
+        Facts { published: Some(old.clone()), ours: Some(old), order: Some(99), ..facts("b", &["0.1.0"]) };
+    assert!(needs_stables(&Task::Next, &rebuilt.members, rebuilt.ours.as_ref()));
     let new = published(decide(&Task::Next, &numbering(9), &rebuilt).unwrap());
     assert_eq!(new.candidate.to_string(), "0.1.1-rc.9");
     assert_eq!((new.order, new.replaces), (Some(12), Some(digest)));
@@ -91,14 +98,21 @@ fn other_bytes_are_a_new_candidate_in_the_old_place() {
 fn a_commit_that_comes_to_another_branch_is_a_candidate_of_that_branch() {
     let feature = Facts { branch: Some("feature".to_owned()), order: Some(5), ..facts("a", &[]) };
     let set = published(decide(&Task::Next, &numbering(5), &feature).unwrap());
-    let merged = Facts { published: Some(FoundSet::new(set.clone())), order: Some(11), ..facts("a", &[]) };
-    assert!(needs_stables(&Task::Next, &merged.members, Some("main"), merged.published.as_ref()));
+    let on_feature = FoundSet::new(set.clone());
+    assert_eq!(of_branch(std::slice::from_ref(&on_feature), Some("main")), None);
+    let merged = Facts { published: Some(on_feature.clone()), order: Some(11), ..facts("a", &[]) };
+    assert!(needs_stables(&Task::Next, &merged.members, None));
     let on_main = published(decide(&Task::Next, &numbering(11), &merged).unwrap());
     assert_eq!((on_main.branch.as_deref(), on_main.order), (Some("main"), Some(11)));
     assert_eq!(on_main.members, set.members);
-    // A Git tag's run knows no branch, and takes what is there.
-    let on_tag = Facts { branch: None, ..merged };
-    assert!(matches!(decide(&Task::Next, &numbering(12), &on_tag).unwrap(), Decision::Adopt(_)));
+    // Restarted after that, the feature's pipeline finds its own set again, and so does a Git tag's run, which
+    // knows no branch, the newest.
+    let newest = FoundSet::new(on_main);
+    let lineage = [newest.clone(), on_feature.clone()];
+    assert_eq!(of_branch(&lineage, Some("feature")), Some(&on_feature));
+    assert_eq!(of_branch(&lineage, None), Some(&newest));
+    let again = Facts { published: Some(newest), ours: Some(on_feature.clone()), ..feature };
+    assert_eq!(decide(&Task::Next, &numbering(12), &again).unwrap(), Decision::Adopt(on_feature));
 }
 
 #[test]
