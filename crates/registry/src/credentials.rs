@@ -227,6 +227,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_no_file_is_not_read() {
+        let error = Credentials::from_files(&[PathBuf::from("/dev/zero")], None).unwrap_err();
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "it is not a regular file");
+    }
+
+    #[test]
     fn where_the_tools_look() {
         let home = Some("/home/ci");
         let everything = AuthFileEnvironment {

@@ -1,5 +1,6 @@
 //! What goes wrong at the registry, and what a run leaves then.
 
+use granary_testkit::image::ImageBuilder;
 use granary_testkit::process::{Run, Signal};
 use granary_testkit::registry::{Action, Fault, Options, Registry};
 use insta::assert_snapshot;
@@ -215,5 +216,24 @@ fn assert_same_as_undisturbed(registry: &Registry) {
     assert_eq!(promote_pair(&undisturbed).output().code, Some(0));
     for repository in pair().repositories {
         assert_eq!(registry.tags(repository), undisturbed.tags(repository));
+    }
+}
+
+/// A proxy that says "not there" of what the list has: believing it would move a published version.
+#[test]
+fn a_version_that_is_listed_is_not_absent() {
+    for said in ["", "{}", r#"{"errors":[]}"#, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#] {
+        let release = Release::new("0.1.1-rc.11");
+        let registry = tested(&release);
+        let other = ImageBuilder::new("linux/amd64").file("other", b"bytes").build();
+        registry.put_image("acme/app", &["0.1.1", "set-0.1.1"], &other);
+        let before = registry.snapshot();
+        let action = Action::Status { code: 404, headers: Vec::new(), body: said.to_owned() };
+        registry.fault(Fault::on("GET", "manifests/0.1.1", action.clone()).times(usize::MAX));
+        registry.fault(Fault::on("GET", "manifests/set-0.1.1", action).times(usize::MAX));
+        let run = promote("push", &registry).plugin("as_version", "0.1.1").output();
+        assert!(matches!(run.code, Some(12 | 20)), "{said:?}: {run}");
+        registry.clear_faults();
+        assert_eq!(registry.snapshot(), before, "{said:?}: {run}");
     }
 }

@@ -2,7 +2,8 @@
 
 use flow::pipeline::{APP, Agent, commit, ends, image};
 use flow::state::{moved, set_field};
-use granary_testkit::registry::{Options, Registry};
+use granary_testkit::process::Run;
+use granary_testkit::registry::{Action, Fault, Options, Registry};
 
 #[test]
 fn a_rebuilt_commit_is_a_new_candidate_and_never_replaces_what_was_promoted() {
@@ -88,5 +89,68 @@ fn a_result_file_of_another_commit_is_refused() {
         refused.stderr.contains(&format!("is about commit {}, not {}", commit(1), commit(2))),
         "{refused}"
     );
+    assert_eq!(registry.snapshot(), before);
+}
+
+/// A fast-forward merge brings a commit from one branch to another, and the same bytes with it.
+#[test]
+fn a_commit_on_two_branches_is_a_candidate_of_each_and_a_restart_changes_nothing() {
+    let registry = Registry::start(Options::default());
+    let agent = Agent::new();
+    let on_dev = |run: Run| run.env("CI_COMMIT_BRANCH", "dev").env("CI_COMMIT_REF", "refs/heads/dev");
+    let on_main = agent.push(&registry, &commit(1), 11);
+    on_main.released(&[image("one")]);
+
+    let dev = agent.push(&registry, &commit(1), 12);
+    let pushed = ends(&on_dev(dev.publish(&[image("one")])), 0).json(".granary/registry-push.json");
+    assert_eq!((&pushed["outcome"], &pushed["candidate"]), (&"done".into(), &"0.1.1-rc.12".into()));
+    drop(ends(&on_dev(dev.report(&[("answers", "passed")])), 0));
+    // The bytes have a version already, whichever branch asks.
+    assert_eq!(ends(&on_dev(dev.promote()), 0).json(".granary/promote.json")["outcome"], "unchanged");
+
+    let before = registry.snapshot();
+    let again = agent.restart(&on_main, 13);
+    let pushed = ends(&again.publish(&[image("one")]), 0).json(".granary/registry-push.json");
+    assert_eq!((&pushed["outcome"], &pushed["candidate"]), (&"unchanged".into(), &"0.1.0-rc.11".into()));
+    let promoted = ends(&again.promote(), 0).json(".granary/promote.json");
+    assert_eq!((&promoted["outcome"], &promoted["version"]), (&"unchanged".into(), &"0.1.0".into()));
+    assert_eq!(registry.snapshot(), before);
+}
+
+/// Merged first and promoted from there: the other branch's set is found, not only the newest.
+#[test]
+fn by_commit_the_set_of_an_allowed_branch_is_meant() {
+    let registry = Registry::start(Options::default());
+    let agent = Agent::new();
+    let on_dev = |run: Run| run.env("CI_COMMIT_BRANCH", "dev").env("CI_COMMIT_REF", "refs/heads/dev");
+    let on_main = agent.push(&registry, &commit(1), 11);
+    on_main.tested(&[image("one")]);
+    let dev = agent.push(&registry, &commit(1), 12);
+    drop(ends(&on_dev(dev.publish(&[image("of dev")])), 0));
+    let by_commit = agent.restart(&on_main, 13);
+    let promoted = ends(&by_commit.promote(), 0).json(".granary/promote.json");
+    assert_eq!((&promoted["outcome"], &promoted["candidate"]), (&"done".into(), &"0.1.0-rc.11".into()));
+    assert_eq!(registry.tags(APP)["0.1.0"], image("one").digest());
+}
+
+/// Retention may take a set that nobody names any more; what the commit was promoted as stays what it is.
+#[test]
+fn a_broken_chain_does_not_let_a_commit_be_promoted_twice() {
+    let registry = Registry::start(Options::default());
+    let agent = Agent::new();
+    let pipeline = agent.push(&registry, &commit(1), 11);
+    pipeline.released(&[image("one")]);
+    agent.push(&registry, &commit(2), 12).released(&[image("two")]);
+    for (number, bytes) in [(13, "rebuilt"), (14, "rebuilt again")] {
+        drop(ends(&agent.restart(&pipeline, number).publish(&[image(bytes)]), 0));
+    }
+    let middle = registry.tags(APP)["set-0.1.2-rc.13"].clone();
+    let gone = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"gone"}]}"#.to_owned();
+    let action = Action::Status { code: 404, headers: Vec::new(), body: gone };
+    registry.fault(Fault::on("GET", &middle, action).times(usize::MAX));
+    let before = registry.snapshot();
+    let last = agent.restart(&pipeline, 15);
+    let promoted = ends(&last.promote(), 0).json(".granary/promote.json");
+    assert_eq!((&promoted["outcome"], &promoted["version"]), (&"unchanged".into(), &"0.1.0".into()));
     assert_eq!(registry.snapshot(), before);
 }
