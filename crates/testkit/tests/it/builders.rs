@@ -88,12 +88,9 @@ fn skopeo_reads_every_form() {
     image().write_archive(&file("legacy.tar"), Form::LegacyDockerArchive, "app:1");
     let inspect = |source: String| {
         let output = Command::new("skopeo").args(["inspect", "--config", &source]).output();
-        let Ok(output) = output else {
-            assert!(std::env::var_os("CI").is_none(), "skopeo is missing");
-            return None;
-        };
+        let output = output.expect("skopeo is missing: apt-get install skopeo");
         assert!(output.status.success(), "{source}: {}", String::from_utf8_lossy(&output.stderr));
-        Some(serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON"))
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON")
     };
     for (transport, name) in [
         ("oci", "layout:1"),
@@ -101,9 +98,7 @@ fn skopeo_reads_every_form() {
         ("docker-archive", "docker.tar"),
         ("docker-archive", "legacy.tar"),
     ] {
-        let Some(config) = inspect(format!("{transport}:{}", file(name).display())) else {
-            continue;
-        };
+        let config = inspect(format!("{transport}:{}", file(name).display()));
         assert_eq!(config["architecture"], "amd64", "{name}");
         assert_eq!(config["config"]["Labels"]["version"], "1", "{name}");
         assert_eq!(config["rootfs"]["diff_ids"].as_array().map(Vec::len), Some(2), "{name}");
