@@ -227,7 +227,7 @@ impl RegistryError {
     }
 
     /// Whether a manifest was refused because something that it names is not there.
-    pub(crate) fn misses_blob(&self) -> bool {
+    pub fn misses_blob(&self) -> bool {
         matches!(self, RegistryError::Status { said, .. } if said.misses_blob())
     }
 

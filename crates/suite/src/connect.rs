@@ -24,6 +24,9 @@ const LONG_PAUSE: Duration = Duration::from_secs(1);
 pub fn http(context: &Context) -> Result<Http, Failure> {
     let common = &context.common;
     let network = &context.network;
+    if common.skip_verify {
+        context.output.warn("skip_verify: TLS certificates are not checked, anybody on the way can read and change everything; prefer `ca_cert`");
+    }
     let ca = common.ca_cert.as_ref().map(|pem| context.load(pem)).transpose()?;
     let options = HttpOptions {
         ca_certificates: ca.into_iter().map(|text| text.expose().as_bytes().to_vec()).collect(),

@@ -21,6 +21,10 @@ pub fn registry_failure(error: RegistryError) -> Failure {
         Class::Auth => {
             (Kind::Unauthorized, "check `username` and `password`, and what that user may do there")
         }
+        Class::Refused if error.misses_blob() => (
+            Kind::RemoteRefused,
+            "the registry has lost content below a manifest that it still has: delete that manifest there, and publish anew",
+        ),
         Class::Refused => {
             (Kind::RemoteRefused, "the registry's own words above say which rule or quota it was")
         }
