@@ -195,6 +195,11 @@ impl Registry {
         *self.server.kill() = None;
     }
 
+    /// Moves the clock that `Date` tells, by seconds; the past is negative. It lasts, and adds up.
+    pub fn move_clock(&self, seconds: i64) {
+        self.server.move_clock(seconds);
+    }
+
     /// Every token that is out stops working now.
     pub fn expire_tokens(&self) {
         self.server.tokens().expire_all();

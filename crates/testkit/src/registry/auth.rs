@@ -126,8 +126,8 @@ fn scope(repository: &str, action: &str) -> (String, String) {
 }
 
 fn challenge(options: &Options, base_url: &str, needed: Option<(&str, &str)>, error: Option<&str>) -> Reply {
-    let realm = options.token_realm.clone().unwrap_or_else(|| format!("{base_url}/token"));
-    let mut value = format!("Bearer realm=\"{realm}\",service=\"testkit\"");
+    let realm = options.token_realm.clone().unwrap_or_else(|| format!("{base_url}{}", options.token_path));
+    let mut value = format!("Bearer realm=\"{realm}\",service=\"{}\"", options.token_service);
     let wanted = options.challenge_scope.clone().or_else(|| {
         needed.map(|(name, action)| {
             format!("repository:{name}:{}", if action == "push" { "pull,push" } else { action })

@@ -41,7 +41,8 @@ impl Request {
     /// True where the request can change what the registry holds.
     #[must_use]
     pub fn is_write(&self) -> bool {
-        matches!(self.method.as_str(), "PUT" | "POST" | "PATCH" | "DELETE") && self.path != "/token"
+        matches!(self.method.as_str(), "PUT" | "POST" | "PATCH" | "DELETE")
+            && !matches!(self.path.as_str(), "/token" | "/v2/token")
     }
 }
 

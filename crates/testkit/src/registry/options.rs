@@ -97,6 +97,10 @@ pub struct Options {
     pub challenge_scope: Option<String>,
     /// Sent as the challenge's `realm` in place of our own `/token`.
     pub token_realm: Option<String>,
+    /// Where tokens come from, as far as the challenge's `realm` says: `/token`, or `/v2/token` (Gitea). Both work.
+    pub token_path: &'static str,
+    /// Sent as the challenge's `service` (Gitea, GitLab: `container_registry`).
+    pub token_service: &'static str,
 
     /// The referrers API.
     pub referrers: Referrers,
@@ -158,6 +162,8 @@ impl Default for Options {
             read_only: Vec::new(),
             challenge_scope: None,
             token_realm: None,
+            token_path: "/token",
+            token_service: "testkit",
             referrers: Referrers::On,
             referrers_page: None,
             mounts: true,
@@ -224,6 +230,8 @@ impl Options {
     pub fn gitea() -> Self {
         Self {
             challenge_scope: Some("*".to_owned()),
+            token_path: "/v2/token",
+            token_service: "container_registry",
             referrers: Referrers::Off,
             oci_tag: false,
             last_page: LastPage::LinkToEmpty,

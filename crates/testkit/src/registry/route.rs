@@ -18,7 +18,7 @@ pub(crate) enum Route {
 
 impl Route {
     pub(crate) fn parse(path: &str) -> Self {
-        if path == "/token" {
+        if matches!(path, "/token" | "/v2/token") {
             return Self::Token;
         }
         let Some(rest) = path.strip_prefix("/v2") else { return Self::Unknown };

@@ -4,12 +4,13 @@
 
 use std::future::pending;
 use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::auth::{self, Access, Tokens};
 use super::fault::{Action, Kill, Script, When};
@@ -61,6 +62,8 @@ pub(crate) struct Server {
     script: Mutex<Script>,
     tokens: Mutex<Tokens>,
     kill: Mutex<Option<Kill>>,
+    /// Seconds by which the clock is ahead of the machine's.
+    clock_ahead: AtomicI64,
 }
 
 /// A test that panics elsewhere must not hide behind a poisoned lock.
@@ -78,7 +81,19 @@ impl Server {
             script: Mutex::default(),
             tokens: Mutex::default(),
             kill: Mutex::default(),
+            clock_ahead: AtomicI64::new(0),
         }
+    }
+
+    pub(crate) fn move_clock(&self, seconds: i64) {
+        self.clock_ahead.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// `Date`, where it is not the machine's own, which hyper says.
+    fn date(&self) -> Option<String> {
+        let ahead = self.clock_ahead.load(Ordering::Relaxed);
+        let now = || jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
+        (ahead != 0).then(|| now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
     }
 
     pub(crate) fn shared_state(&self) -> Arc<Mutex<State>> {
@@ -178,6 +193,9 @@ impl Server {
                 response.headers_mut().append(name, value);
             }
         }
+        if let Some(date) = self.date().and_then(|date| date.parse().ok()) {
+            response.headers_mut().insert("date", date);
+        }
         // Said aloud so that HEAD has it too; 204 must not.
         if response.status() != StatusCode::NO_CONTENT {
             let length = response.body().size_hint().exact().unwrap_or_default();
@@ -206,14 +224,17 @@ impl Server {
                 stop_at.filter(|stop_at| body.len() >= *stop_at || incoming.is_end_stream())
             {
                 body.truncate(stop_at);
-                self.logged_length(entry, body.len());
-                if let (Route::Upload(name, id), "PATCH") = (&route, parts.method.as_str()) {
-                    blobs::keep_partial(&mut self.state(), name, id, &body);
-                }
+                self.keep_partial(entry, &route, &parts.method, &body);
                 return Err(slam.now());
             }
             let Some(frame) = incoming.frame().await else { break };
-            let frame = frame.map_err(io::Error::other)?;
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(gone) => {
+                    self.keep_partial(entry, &route, &parts.method, &body);
+                    return Err(io::Error::other(gone));
+                }
+            };
             if let Some(data) = frame.data_ref() {
                 body.extend_from_slice(data);
             }
@@ -226,11 +247,22 @@ impl Server {
                 } else {
                     Reply::new(*code).body("text/plain; charset=utf-8", Bytes::from(body.clone()))
                 };
+                if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+                    reply.headers.retain(|(name, _)| name != "Content-Type");
+                }
                 reply.headers.extend(headers.iter().cloned());
                 Ok(reply)
             }
             Some(Action::ResetBefore) => Err(slam.now()),
             _ => Ok(self.handle(parts.method.as_str(), &parts.uri, &parts.headers, &route, body.freeze())),
+        }
+    }
+
+    /// A session keeps what arrived of a body that broke off.
+    fn keep_partial(&self, entry: Entry, route: &Route, method: &Method, body: &[u8]) {
+        self.logged_length(entry, body.len());
+        if let (Route::Upload(name, id), "PATCH" | "PUT") = (route, method.as_str()) {
+            blobs::keep_partial(&mut self.state(), name, id, body);
         }
     }
 

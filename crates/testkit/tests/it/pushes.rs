@@ -20,6 +20,21 @@ fn put_manifest(registry: &Registry, path: &str, media_type: &str, bytes: &[u8])
     ask(registry, "PUT", path, &[("content-type", media_type)], bytes)
 }
 
+/// Claims lapse by the registry's clock, and a test cannot wait for an hour.
+#[test]
+fn the_clock_can_be_moved() {
+    let registry = Registry::start(Options::default());
+    let told = || {
+        let date = get(&registry, "/v2/").header("date").to_owned();
+        jiff::fmt::rfc2822::parse(&date).unwrap().timestamp()
+    };
+    let begun = told();
+    registry.move_clock(3600);
+    registry.move_clock(-60);
+    let ahead = told().duration_since(begun).as_secs();
+    assert!((3540..3600).contains(&ahead), "{ahead}");
+}
+
 #[test]
 fn what_is_pushed_is_pulled_byte_for_byte() {
     let registry = Registry::start(Options::default());
