@@ -4,6 +4,8 @@
 //! There is no conditional write, so whoever updates it reads, merges, writes and reads again. This
 //! module is the merge.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use thiserror::Error;
 
@@ -84,6 +86,11 @@ impl FallbackIndex {
         }
     }
 
+    /// A list without entries.
+    pub fn empty(subject: &Digest) -> Self {
+        FallbackIndex { subject: subject.clone(), entries: Vec::new() }
+    }
+
     /// The referrers in the list.
     pub fn entries(&self) -> &[Descriptor] {
         &self.entries
@@ -101,6 +108,23 @@ impl FallbackIndex {
             Some(known) => *known = entry,
             None => self.entries.push(entry),
         }
+    }
+
+    /// Puts `entry` in the place of the one with the same digest, if there is one.
+    pub fn mend(&mut self, entry: &Descriptor) {
+        if let Some(known) = self.entries.iter_mut().find(|known| known.digest == entry.digest) {
+            *known = entry.clone();
+        }
+    }
+
+    /// Entries that may be wrong: tools have written the configuration's media type for an artifact type, and left out
+    /// the annotations. The referrer itself says what is right.
+    pub fn doubtful(&self) -> impl Iterator<Item = &Descriptor> {
+        let no_type = |entry: &Descriptor| {
+            entry.artifact_type.as_deref().is_none_or(|kind| kind.is_empty() || kind == media_type::OCI_EMPTY)
+        };
+        let bare = |entry: &Descriptor| entry.annotations.as_ref().is_none_or(BTreeMap::is_empty);
+        self.entries.iter().filter(move |entry| no_type(entry) || bare(entry))
     }
 
     /// The entry for a referrer: its descriptor with `artifactType` and **all** annotations of the

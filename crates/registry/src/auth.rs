@@ -67,6 +67,8 @@ pub(crate) struct Place<'a> {
     /// The registry's root, as it is spoken to now.
     pub(crate) base: &'a Url,
     pub(crate) patience: Patience,
+    /// The request takes so long that a token in the second half of its life might die on the way.
+    pub(crate) lasting: bool,
 }
 
 pub(crate) struct Authenticator {
@@ -224,7 +226,7 @@ impl Authenticator {
         scopes: &[Scope],
         place: Place<'_>,
     ) -> Result<Secret, AuthError> {
-        if let Some(token) = self.known_token(scopes) {
+        if let Some(token) = self.known_token(scopes, place.lasting) {
             return Ok(token);
         }
         let turn = {
@@ -232,7 +234,7 @@ impl Authenticator {
             fetching.entry(scopes.to_vec()).or_default().clone()
         };
         let _turn = turn.lock().await;
-        if let Some(token) = self.known_token(scopes) {
+        if let Some(token) = self.known_token(scopes, place.lasting) {
             return Ok(token);
         }
         let said = |body: &[u8]| self.said(body);
@@ -241,13 +243,15 @@ impl Authenticator {
         let value = token.value.clone();
         let mut state = self.state();
         state.tokens.retain(|known| !known.is_stale());
-        state.tokens.push(token);
+        // In front of those that are older.
+        state.tokens.insert(0, token);
         Ok(value)
     }
 
-    fn known_token(&self, scopes: &[Scope]) -> Option<Secret> {
+    fn known_token(&self, scopes: &[Scope], lasting: bool) -> Option<Secret> {
         let state = self.state();
-        let fits = |token: &&Token| !token.is_stale() && Scope::covers(&token.scopes, scopes);
+        let is_old = |token: &Token| token.is_stale() || (lasting && token.is_past_half());
+        let fits = |token: &&Token| !is_old(token) && Scope::covers(&token.scopes, scopes);
         state.tokens.iter().find(fits).map(|token| token.value.clone())
     }
 

@@ -5,22 +5,22 @@
 //! held back until the whole has been checked against the descriptor: a blob that is not what its
 //! manifest says is never completed at the registry.
 
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod reading;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use granary_net::{Body, BodyStream};
-use granary_oci::{Descriptor, Digest, Digester, Repository};
+use granary_oci::{Descriptor, Digest, Repository};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::client::Registry;
 use crate::error::{Class, RegistryError};
-
-/// Bytes per read: a quarter of the CPU time of 64 KiB reads, and more brings nothing.
-const PIECE_BYTES: usize = 256 * 1024;
+pub(crate) use reading::Trail;
+use reading::{Check, Outlet};
 
 /// Pieces that are ready and not yet sent.
 const PIECES_AHEAD: usize = 1;
@@ -75,6 +75,12 @@ pub enum SourceError {
         /// How many there are.
         actual: u64,
     },
+    /// Other content than a moment ago: part of it had to be read a second time.
+    #[error("the content of {expected} changed while it was read")]
+    Changed {
+        /// The descriptor's.
+        expected: Digest,
+    },
     /// The other registry failed.
     #[error("the content cannot be read from where it is copied from")]
     Remote {
@@ -98,7 +104,10 @@ impl SourceError {
     /// The kind of trouble.
     pub fn class(&self) -> Class {
         match self {
-            SourceError::Read { .. } | SourceError::Lies { .. } | SourceError::Size { .. } => Class::Local,
+            SourceError::Read { .. }
+            | SourceError::Lies { .. }
+            | SourceError::Size { .. }
+            | SourceError::Changed { .. } => Class::Local,
             SourceError::Remote { source } => source.class(),
             SourceError::Broken { .. } | SourceError::Stopped => Class::Unavailable,
         }
@@ -142,27 +151,21 @@ impl Pieces {
 }
 
 impl BlobSource {
-    /// Opens the blob at its beginning. Must be called within a runtime.
-    pub(crate) fn open(&self, descriptor: &Descriptor) -> Pieces {
+    /// Opens the blob at byte `from`, up to which it has been read before. Must be called within a runtime.
+    pub(crate) fn open(&self, descriptor: &Descriptor, from: u64, trail: &Trail) -> Pieces {
         let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
-        let mut check = Check::new(descriptor);
+        let (check, outlet) = (Check::new(descriptor, from, trail), Outlet { sender, from });
         match self.clone() {
-            BlobSource::Bytes(bytes) => {
-                tokio::spawn(async move {
-                    let piece = check.finish(&bytes).map(|()| bytes);
-                    // The upload may have ended without wanting the content.
-                    let _ = sender.send(piece).await;
-                });
-            }
+            BlobSource::Bytes(bytes) => drop(tokio::spawn(reading::read_bytes(bytes, check, outlet))),
             BlobSource::File { path, offset } => {
-                tokio::task::spawn_blocking(move || read_file(&path, offset, check, &sender));
+                tokio::task::spawn_blocking(move || reading::read_file(&path, offset, check, &outlet));
             }
             BlobSource::Remote { registry, repository } => {
                 let descriptor = descriptor.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = read_remote(&registry, &repository, &descriptor, check, &sender).await
-                    {
-                        let _ = sender.send(Err(error)).await;
+                    let read = reading::read_remote(&registry, &repository, &descriptor, check, &outlet);
+                    if let Err(error) = read.await {
+                        let _ = outlet.sender.send(Err(error)).await;
                     }
                 });
             }
@@ -170,28 +173,38 @@ impl BlobSource {
         Pieces { receiver, rest: Bytes::new() }
     }
 
-    /// The blob as a request body, with the place where the reason lands if it cannot be produced.
-    pub(crate) fn body(&self, descriptor: &Descriptor, progress: Option<&Progress>) -> Body {
+    /// The blob as a request body.
+    pub(crate) fn body(&self, descriptor: &Descriptor, trail: &Trail, progress: Option<&Progress>) -> Body {
         let (source, wanted, progress) = (self.clone(), descriptor.clone(), progress.cloned());
+        let trail = trail.clone();
+        let open = move || -> BodyStream { stream(None, source.open(&wanted, 0, &trail), progress.clone()) };
+        Body::Stream { length: descriptor.size, open: Arc::new(open) }
+    }
+
+    /// The blob as a request body, when its source has begun to answer. For blobs that go from one repository of a
+    /// registry to another: some (go-containerregistry's) answer nobody while they take an upload, and that upload would
+    /// wait for the answer.
+    pub(crate) async fn opened_body(
+        &self,
+        descriptor: &Descriptor,
+        trail: &Trail,
+        progress: Option<&Progress>,
+    ) -> Body {
+        let mut pieces = self.open(descriptor, 0, trail);
+        let opened = Mutex::new(Some((pieces.next().await, pieces)));
+        let (source, wanted, progress) = (self.clone(), descriptor.clone(), progress.cloned());
+        let trail = trail.clone();
         let open = move || -> BodyStream {
-            let state = (source.open(&wanted), 0u64, progress.clone());
-            Box::pin(futures_util::stream::unfold(state, |(mut pieces, mut sent, progress)| async move {
-                let piece = pieces.next().await?;
-                if let Ok(piece) = &piece {
-                    sent += piece.len() as u64;
-                    if let Some(progress) = &progress {
-                        progress(sent);
-                    }
-                }
-                Some((piece.map_err(io::Error::other), (pieces, sent, progress)))
-            }))
+            let opened = opened.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let (first, pieces) = opened.unwrap_or_else(|| (None, source.open(&wanted, 0, &trail)));
+            stream(first, pieces, progress.clone())
         };
         Body::Stream { length: descriptor.size, open: Arc::new(open) }
     }
 
     /// The whole blob in memory, checked; for small ones.
     pub(crate) async fn read(&self, descriptor: &Descriptor) -> Result<Bytes, SourceError> {
-        let mut pieces = self.open(descriptor);
+        let mut pieces = self.open(descriptor, 0, &Trail::default());
         let mut content = bytes::BytesMut::new();
         while let Some(piece) = pieces.next().await {
             content.extend_from_slice(&piece?);
@@ -203,104 +216,24 @@ impl BlobSource {
     }
 }
 
-/// Counts and hashes what goes by.
-struct Check {
-    expected: Digest,
-    expected_size: u64,
-    digester: Digester,
-    size: u64,
-}
-
-impl Check {
-    fn new(descriptor: &Descriptor) -> Self {
-        let digester = descriptor.digest.digester();
-        Check { expected: descriptor.digest.clone(), expected_size: descriptor.size, digester, size: 0 }
-    }
-
-    /// Takes a piece in. Stops at once when there is more than announced.
-    fn take(&mut self, piece: &[u8]) -> Result<(), SourceError> {
-        self.size += piece.len() as u64;
-        if self.size > self.expected_size {
-            return Err(SourceError::Size { expected: self.expected_size, actual: self.size });
-        }
-        self.digester.update(piece);
-        Ok(())
-    }
-
-    /// Takes the last piece in and compares.
-    fn finish(&mut self, last: &[u8]) -> Result<(), SourceError> {
-        self.take(last)?;
-        if self.size != self.expected_size {
-            return Err(SourceError::Size { expected: self.expected_size, actual: self.size });
-        }
-        let actual = self.digester.clone().finish();
-        match actual == self.expected {
-            true => Ok(()),
-            false => Err(SourceError::Lies { expected: self.expected.clone(), actual }),
-        }
-    }
-}
-
-type Sender = mpsc::Sender<Result<Bytes, SourceError>>;
-
-fn read_file(path: &Path, offset: u64, mut check: Check, sender: &Sender) {
-    let fail = |source| SourceError::Read { path: path.to_owned(), source };
-    let mut read = || -> Result<(), SourceError> {
-        let mut file = File::open(path).map_err(fail)?;
-        file.seek(SeekFrom::Start(offset)).map_err(fail)?;
-        let mut left = check.expected_size;
-        if left == 0 {
-            check.finish(&[])?;
-        }
-        while left > 0 {
-            let mut piece = vec![0; left.min(PIECE_BYTES as u64) as usize];
-            match file.read_exact(&mut piece) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    let actual = file.metadata().map_err(fail)?.len().saturating_sub(offset);
-                    return Err(SourceError::Size { expected: check.expected_size, actual });
-                }
-                Err(error) => return Err(fail(error)),
-            }
-            left -= piece.len() as u64;
-            match left {
-                0 => check.finish(&piece)?,
-                _ => check.take(&piece)?,
-            }
-            if sender.blocking_send(Ok(piece.into())).is_err() {
-                // Nobody listens any more: the upload ended without wanting the rest.
-                return Ok(());
+/// Pieces on their way to the network, behind one that has been read before.
+fn stream(
+    first: Option<Result<Bytes, SourceError>>,
+    pieces: Pieces,
+    progress: Option<Progress>,
+) -> BodyStream {
+    let state = (first, pieces, 0u64, progress);
+    Box::pin(futures_util::stream::unfold(state, |(mut first, mut pieces, mut sent, progress)| async move {
+        let piece = match first.take() {
+            Some(piece) => piece,
+            None => pieces.next().await?,
+        };
+        if let Ok(piece) = &piece {
+            sent += piece.len() as u64;
+            if let Some(progress) = &progress {
+                progress(sent);
             }
         }
-        Ok(())
-    };
-    if let Err(error) = read() {
-        let _ = sender.blocking_send(Err(error));
-    }
-}
-
-async fn read_remote(
-    registry: &Registry,
-    repository: &Repository,
-    descriptor: &Descriptor,
-    mut check: Check,
-    sender: &Sender,
-) -> Result<(), SourceError> {
-    let opened = registry.open_blob(repository, descriptor).await;
-    let mut response = opened.map_err(|source| SourceError::Remote { source: Box::new(source) })?;
-    let mut held = Bytes::new();
-    while let Some(piece) =
-        response.chunk().await.map_err(|source| SourceError::Broken { source: Box::new(source) })?
-    {
-        if !held.is_empty() {
-            check.take(&held)?;
-            if sender.send(Ok(held)).await.is_err() {
-                return Ok(());
-            }
-        }
-        held = piece;
-    }
-    check.finish(&held)?;
-    let _ = sender.send(Ok(held)).await;
-    Ok(())
+        Some((piece.map_err(io::Error::other), (first, pieces, sent, progress)))
+    }))
 }

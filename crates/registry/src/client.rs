@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use granary_net::{Attempts, DEFAULT_ATTEMPTS, Deadline, Http, RetryPolicy};
+use granary_net::{DEFAULT_ATTEMPTS, Deadline, Http, RetryPolicy};
 use granary_oci::{Digest, RegistryHost, Repository};
 use granary_redact::Redactor;
 use jiff::Timestamp;
@@ -13,9 +13,12 @@ use url::Url;
 use crate::auth::Authenticator;
 use crate::credentials::Credentials;
 use crate::error::Operation;
+use crate::fallback::Queue;
 use crate::limit::Limit;
 use crate::observe::{Audience, Observer};
 use crate::presence::Presence;
+use crate::tries::Tries;
+use crate::upload::LearntChunk;
 
 /// Requests in flight to one registry, unless told otherwise; with 30 ms per request that is 500
 /// requests per second, and registries in small clusters begin to queue there.
@@ -40,6 +43,8 @@ pub struct RegistryOptions {
     pub concurrency: usize,
     /// Knows the secrets that must not be shown should the registry repeat them.
     pub redactor: Redactor,
+    /// Look after each tag that was written whether it is: some registries answer 201 and leave it where it was.
+    pub verify: bool,
     /// Is told of requests, pauses and tokens.
     pub observer: Option<Observer>,
 }
@@ -54,6 +59,7 @@ impl RegistryOptions {
             deadline,
             concurrency: DEFAULT_CONCURRENCY,
             redactor: Redactor::new(),
+            verify: false,
             observer: None,
         }
     }
@@ -71,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) limit: Limit,
     pub(crate) policy: RetryPolicy,
     pub(crate) deadline: Deadline,
+    pub(crate) verify: bool,
     pub(crate) plain_http: bool,
     /// Whether https is spoken. Fixed, but for a registry on this machine (see [`Registry::new`]).
     pub(crate) secure: AtomicBool,
@@ -85,7 +92,7 @@ pub(crate) struct Inner {
     /// Uploads that stream at once.
     pub(crate) streams: tokio::sync::Semaphore,
     /// Read-modify-write of one fallback index within this process goes one at a time.
-    fallback: Mutex<HashMap<Subject, Arc<tokio::sync::Mutex<()>>>>,
+    fallback: Mutex<HashMap<Subject, Arc<Queue>>>,
     pub(crate) presence: Presence,
     pub(crate) audience: Audience,
 }
@@ -107,8 +114,11 @@ pub(crate) struct Writing {
 pub(crate) struct Learnt {
     pub(crate) referrers_api: Fact,
     pub(crate) oci_tag: Fact,
+    pub(crate) refuses_nested_indexes: Fact,
     /// Index into the ways of uploading; grows when one is refused.
     pub(crate) upload_method: AtomicU8,
+    /// The size of ranged chunks that is not refused.
+    pub(crate) chunk_bytes: LearntChunk,
 }
 
 /// Yes, no, or not known yet.
@@ -147,6 +157,7 @@ impl Registry {
             limit: Limit::new(options.concurrency),
             policy: RetryPolicy::with_attempts(options.attempts.max(1)),
             deadline: options.deadline,
+            verify: options.verify,
             plain_http: options.plain_http,
             secure: AtomicBool::new(secure),
             scheme_proven: AtomicBool::new(secure || !host.is_loopback()),
@@ -216,21 +227,19 @@ impl Registry {
         &self.0.learnt
     }
 
-    pub(crate) fn attempts(&self) -> Attempts {
-        Attempts::new(self.0.policy, self.0.deadline)
+    pub(crate) fn tries(&self) -> Tries {
+        Tries::new(self.0.policy, self.0.deadline)
     }
 
-    /// Waits until nobody else in this process is changing the fallback index of a subject.
-    pub(crate) async fn fallback_turn(
-        &self,
-        repository: &Repository,
-        subject: &Digest,
-    ) -> tokio::sync::OwnedMutexGuard<()> {
-        let turn = {
-            let mut turns = self.0.fallback.lock().unwrap_or_else(PoisonError::into_inner);
-            turns.entry((repository.clone(), subject.clone())).or_default().clone()
-        };
-        turn.lock_owned().await
+    /// Tries of one thing, the first one included.
+    pub(crate) fn attempts_most(&self) -> u32 {
+        self.0.policy.attempts
+    }
+
+    /// What waits to be entered in the fallback index of a subject.
+    pub(crate) fn fallback_queue(&self, repository: &Repository, subject: &Digest) -> Arc<Queue> {
+        let mut queues = self.0.fallback.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.entry((repository.clone(), subject.clone())).or_default().clone()
     }
 
     /// Waits until one more big blob may be sent.

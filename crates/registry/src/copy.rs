@@ -1,126 +1,255 @@
 //! Reading a whole image from a repository, to be pushed into another one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use futures_util::future::{try_join, try_join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use granary_oci::{Descriptor, Digest, Manifest, RawManifest, Repository, TagOrDigest};
 
 use crate::blob_source::BlobSource;
 use crate::client::Registry;
+use crate::content::Content;
 use crate::error::{ProtocolProblem, RegistryError};
-use crate::manifests::shown;
-use crate::transfer::Content;
 
-/// Manifests in one image with its referrers; an index of thirty platforms with ten attestations each
-/// stays below.
+/// Manifests in one image with everything that refers to it; an index of thirty platforms with ten
+/// attestations each stays below.
 const MAX_MANIFESTS: usize = 1000;
+
+/// Bytes of all these manifests, which are held in memory. They have a few KB each.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// What to read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CopyOptions {
-    /// Also what refers to the image and to its platform manifests. What refers to referrers stays behind.
+    /// Also what refers to the image, to its platform manifests, and to what refers to those: the
+    /// signature of an SBOM comes along.
     pub referrers: bool,
 }
 
-/// One manifest and what was found about it.
-struct Node {
-    raw: RawManifest,
-    manifest: Manifest,
-    referrers: Vec<Descriptor>,
+/// Why a manifest is read.
+#[derive(Clone)]
+enum Why {
+    Asked,
+    ListedBy(Digest),
+    RefersTo(Digest),
+}
+
+/// One request to make.
+enum Task {
+    Manifest(Digest, Why),
+    Referrers(Digest),
+}
+
+/// What it brought.
+enum Found {
+    Manifest(Box<(RawManifest, Manifest)>),
+    Referrers(Digest, Vec<Descriptor>),
+}
+
+/// What has been read and what is still to be read. Nothing waits for a whole level: what a manifest
+/// names is asked for as soon as it is known, and each digest once, so no list can lead in a circle.
+struct Reading<'a> {
+    registry: &'a Registry,
+    repository: &'a Repository,
+    top: &'a Digest,
+    with_referrers: bool,
+    seen: HashSet<Digest>,
+    queue: VecDeque<Task>,
+    manifests: HashMap<Digest, (RawManifest, Manifest)>,
+    referrers: HashMap<Digest, Vec<Digest>>,
+    bytes: usize,
 }
 
 impl Registry {
-    /// Reads the manifests of an image, level by level with all of a level at once, and names this
-    /// repository as the source of its blobs: mounted where source and target are one registry, else
-    /// streamed through.
+    /// Reads the manifests of an image, breadth first with as many requests at once as the registry is
+    /// allowed, and names this repository as the source of its blobs: mounted where source and target
+    /// are one registry, else streamed through.
     ///
     /// # Errors
-    /// Also if a manifest is missing.
+    /// Also if a manifest is missing, or there are too many. A manifest that is listed as a referrer and
+    /// names another subject is left out: nobody would find it from there.
     pub async fn read_content(
         &self,
         repository: &Repository,
         top: &Digest,
         options: &CopyOptions,
     ) -> Result<Content, RegistryError> {
-        let mut nodes: HashMap<Digest, Node> = HashMap::new();
-        let mut level = vec![(top.clone(), options.referrers)];
-        while !level.is_empty() {
-            if nodes.len() + level.len() > MAX_MANIFESTS {
-                let operation = self.operation("reading image", repository, format!("@{top}"), false);
-                return Err(operation.problem(ProtocolProblem::TooManyPages { limit: MAX_MANIFESTS }));
-            }
-            let read = level.iter().map(|(digest, referrers)| self.read_node(repository, digest, *referrers));
-            let found = try_join_all(read).await?;
-            let mut next: Vec<(Digest, bool)> = Vec::new();
-            for node in &found {
-                // Children carry referrers of their own; referrers are taken as they are.
-                let children =
-                    node.manifest.manifests.iter().map(|child| (child.digest.clone(), options.referrers));
-                next.extend(children);
-                next.extend(node.referrers.iter().map(|referrer| (referrer.digest.clone(), false)));
-            }
-            nodes.extend(found.into_iter().map(|node| (node.raw.digest().clone(), node)));
-            let mut known = HashSet::new();
-            next.retain(|(digest, _)| !nodes.contains_key(digest) && known.insert(digest.clone()));
-            level = next;
-        }
-        Ok(self.assemble(repository, top, &nodes))
+        let mut reading = Reading::new(self, repository, top, options);
+        reading.add(top, Why::Asked)?;
+        reading.run().await?;
+        Ok(reading.content())
     }
 
-    async fn read_node(
+    /// The same for an image whose top has been read before, which saves that request and its round trip.
+    ///
+    /// # Errors
+    /// As [`Registry::read_content`].
+    pub async fn read_content_of(
         &self,
         repository: &Repository,
-        digest: &Digest,
-        with_referrers: bool,
-    ) -> Result<Node, RegistryError> {
-        let target = TagOrDigest::from(digest);
-        let listing = async {
-            match with_referrers {
-                true => self.referrers(repository, digest, None).await,
-                false => Ok(Vec::new()),
-            }
-        };
-        let (raw, referrers) = try_join(self.manifest(repository, &target), listing).await?;
-        let operation = || Box::new(self.operation("reading manifest", repository, shown(&target), false));
-        let raw = raw.ok_or_else(|| RegistryError::Missing { operation: operation() })?;
-        let parsed = raw.parse();
-        let manifest = parsed
-            .map_err(|source| RegistryError::Manifest { operation: operation(), source: Box::new(source) })?;
-        Ok(Node { raw, manifest, referrers })
+        top: &RawManifest,
+        options: &CopyOptions,
+    ) -> Result<Content, RegistryError> {
+        let mut reading = Reading::new(self, repository, top.digest(), options);
+        let manifest = parsed(top).map_err(|source| {
+            let operation =
+                self.operation("reading manifest", repository, format!("@{}", top.digest()), false);
+            RegistryError::Manifest { operation: Box::new(operation), source }
+        })?;
+        reading.seen.insert(top.digest().clone());
+        if options.referrers {
+            reading.queue.push_back(Task::Referrers(top.digest().clone()));
+        }
+        reading.take(Found::Manifest(Box::new((top.clone(), manifest))))?;
+        reading.run().await?;
+        Ok(reading.content())
     }
 
-    /// Puts everything in the order in which it has to be pushed.
-    fn assemble(&self, repository: &Repository, top: &Digest, nodes: &HashMap<Digest, Node>) -> Content {
-        let mut order: Vec<Digest> = Vec::new();
-        in_order(top, nodes, &mut order);
-        // Referrers of everything so far; they have none themselves, so one pass is enough. An index among
-        // them brings its children.
-        let referrers: Vec<Digest> = order
-            .iter()
-            .filter_map(|digest| nodes.get(digest))
-            .flat_map(|node| node.referrers.iter().map(|referrer| referrer.digest.clone()))
-            .collect();
-        for referrer in &referrers {
-            in_order(referrer, nodes, &mut order);
+    async fn read_task(&self, repository: &Repository, task: Task) -> Result<Found, RegistryError> {
+        let (digest, why) = match task {
+            Task::Referrers(subject) => {
+                let listed = self.referrers(repository, &subject, None).await?;
+                return Ok(Found::Referrers(subject, listed));
+            }
+            Task::Manifest(digest, why) => (digest, why),
+        };
+        let found = self.manifest(repository, &TagOrDigest::from(&digest)).await?;
+        let operation = || {
+            let target = match why {
+                Why::Asked => format!("@{digest}"),
+                Why::ListedBy(index) => format!("@{digest}, which index {index} lists"),
+                Why::RefersTo(subject) => format!("@{digest}, which is listed as a referrer of {subject}"),
+            };
+            Box::new(self.operation("reading manifest", repository, target, false))
+        };
+        let Some(raw) = found else { return Err(RegistryError::Missing { operation: operation() }) };
+        match parsed(&raw) {
+            Ok(manifest) => Ok(Found::Manifest(Box::new((raw, manifest)))),
+            Err(source) => Err(RegistryError::Manifest { operation: operation(), source }),
         }
-        let source = BlobSource::Remote { registry: self.clone(), repository: repository.clone() };
-        let mut blobs: Vec<(Descriptor, BlobSource)> = Vec::new();
-        let mut known = HashSet::new();
-        for node in order.iter().filter_map(|digest| nodes.get(digest)) {
-            let new = node.manifest.blobs().filter(|blob| known.insert(blob.digest.clone()));
-            blobs.extend(new.map(|blob| (blob.clone(), source.clone())));
-        }
-        let manifests =
-            order.iter().filter_map(|digest| nodes.get(digest)).map(|node| node.raw.clone()).collect();
-        Content { manifests, blobs, top: top.clone() }
     }
 }
 
-/// Children first. Ends, since digests cannot form a circle.
-fn in_order(digest: &Digest, nodes: &HashMap<Digest, Node>, order: &mut Vec<Digest>) {
-    let Some(node) = nodes.get(digest).filter(|_| !order.contains(digest)) else { return };
-    for child in &node.manifest.manifests {
-        in_order(&child.digest, nodes, order);
+fn parsed(raw: &RawManifest) -> Result<Manifest, Box<granary_oci::ManifestError>> {
+    raw.parse().map_err(Box::new)
+}
+
+impl<'a> Reading<'a> {
+    fn new(
+        registry: &'a Registry,
+        repository: &'a Repository,
+        top: &'a Digest,
+        options: &CopyOptions,
+    ) -> Self {
+        Reading {
+            registry,
+            repository,
+            top,
+            with_referrers: options.referrers,
+            seen: HashSet::new(),
+            queue: VecDeque::new(),
+            manifests: HashMap::new(),
+            referrers: HashMap::new(),
+            bytes: 0,
+        }
     }
-    order.push(digest.clone());
+
+    async fn run(&mut self) -> Result<(), RegistryError> {
+        let (registry, repository) = (self.registry, self.repository);
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < registry.inner().limit.most()
+                && let Some(task) = self.queue.pop_front()
+            {
+                running.push(registry.read_task(repository, task));
+            }
+            match running.next().await {
+                Some(found) => self.take(found?)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Puts a manifest on the list of what is to be read, unless it is there.
+    fn add(&mut self, digest: &Digest, why: Why) -> Result<(), RegistryError> {
+        if !self.seen.insert(digest.clone()) {
+            return Ok(());
+        }
+        if self.seen.len() > MAX_MANIFESTS {
+            return Err(self.problem(ProtocolProblem::TooManyManifests { limit: MAX_MANIFESTS }));
+        }
+        // The list first: where nothing is known of the registry yet, the first request goes alone, and
+        // this one decides how all the others of its kind are made.
+        if self.with_referrers {
+            self.queue.push_back(Task::Referrers(digest.clone()));
+        }
+        self.queue.push_back(Task::Manifest(digest.clone(), why));
+        Ok(())
+    }
+
+    fn take(&mut self, found: Found) -> Result<(), RegistryError> {
+        match found {
+            Found::Referrers(subject, listed) => {
+                for entry in &listed {
+                    self.add(&entry.digest, Why::RefersTo(subject.clone()))?;
+                }
+                self.referrers.insert(subject, listed.into_iter().map(|entry| entry.digest).collect());
+            }
+            Found::Manifest(found) => {
+                let (raw, manifest) = *found;
+                self.bytes += raw.bytes().len();
+                if self.bytes > MAX_BYTES {
+                    return Err(self.problem(ProtocolProblem::LargeManifests { limit: MAX_BYTES }));
+                }
+                for child in &manifest.manifests {
+                    self.add(&child.digest, Why::ListedBy(raw.digest().clone()))?;
+                }
+                self.manifests.insert(raw.digest().clone(), (raw, manifest));
+            }
+        }
+        Ok(())
+    }
+
+    fn problem(&self, problem: ProtocolProblem) -> RegistryError {
+        let target = format!("@{}", self.top);
+        self.registry.operation("reading image", self.repository, target, false).problem(problem)
+    }
+
+    /// Everything in the order in which it has to be pushed.
+    fn content(mut self) -> Content {
+        let mut order: Vec<Digest> = Vec::new();
+        let mut placed: HashSet<Digest> = HashSet::new();
+        self.place(self.top, &mut placed, &mut order);
+        // Referrers of what has a place get theirs behind it, and their own referrers behind them.
+        let mut next = 0;
+        while let Some(subject) = order.get(next).cloned() {
+            for referrer in self.referrers.get(&subject).into_iter().flatten() {
+                let of = self.manifests.get(referrer).and_then(|(_, manifest)| manifest.subject.as_ref());
+                if of.is_some_and(|of| of.digest == subject) {
+                    self.place(referrer, &mut placed, &mut order);
+                }
+            }
+            next += 1;
+        }
+        let (registry, repository) = (self.registry.clone(), self.repository.clone());
+        let source = BlobSource::Remote { registry, repository };
+        let (mut manifests, mut blobs, mut known) = (Vec::new(), Vec::new(), HashSet::new());
+        for (raw, manifest) in order.iter().filter_map(|digest| self.manifests.remove(digest)) {
+            let new = manifest.blobs().filter(|blob| known.insert(blob.digest.clone()));
+            blobs.extend(new.map(|blob| (blob.clone(), source.clone())));
+            manifests.push(raw);
+        }
+        Content { manifests, blobs, top: self.top.clone() }
+    }
+
+    /// Children first. Ends, since digests cannot form a circle.
+    fn place(&self, digest: &Digest, placed: &mut HashSet<Digest>, order: &mut Vec<Digest>) {
+        let Some((_, manifest)) = self.manifests.get(digest).filter(|_| !placed.contains(digest)) else {
+            return;
+        };
+        for child in &manifest.manifests {
+            self.place(&child.digest, placed, order);
+        }
+        placed.insert(digest.clone());
+        order.push(digest.clone());
+    }
 }

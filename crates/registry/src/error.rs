@@ -3,7 +3,7 @@
 use std::fmt;
 
 use granary_net::{HttpError, StatusCode, Verdict, classify_status};
-use granary_oci::{Digest, FallbackError, ManifestError, RegistryHost, Repository};
+use granary_oci::{Digest, FallbackError, ManifestError, RegistryHost, Repository, Tag};
 use granary_redact::SafeUrl;
 use thiserror::Error;
 
@@ -120,6 +120,30 @@ pub enum RegistryError {
         /// How often it was tried.
         attempts: u32,
     },
+    /// An upload that the registry goes on refusing to continue, however often it is begun.
+    #[error("{operation}: the upload does not get beyond byte {at}")]
+    Stalled {
+        /// What was being done.
+        operation: Box<Operation>,
+        /// How much the registry has taken.
+        at: u64,
+        /// Its last answer.
+        #[source]
+        source: Box<RegistryError>,
+    },
+    /// Some tags could not be written.
+    #[error("{operation}: not all tags were written (written: {}; not: {})", listed(.written), listed(.missing))]
+    Tags {
+        /// What was being done.
+        operation: Box<Operation>,
+        /// Those that name the manifest now.
+        written: Vec<Tag>,
+        /// Those of which that is not known.
+        missing: Vec<Tag>,
+        /// Why, for the first of them.
+        #[source]
+        source: Box<RegistryError>,
+    },
     /// The content to push cannot be had.
     #[error("{operation}: the content cannot be used")]
     Source {
@@ -181,8 +205,22 @@ pub enum ProtocolProblem {
         reason: String,
     },
     /// A write that was answered with a success that is none.
-    #[error("the registry answered {status} instead of 201, and the manifest is not there")]
+    #[error("the registry answered {status} instead of 201, and it is not there")]
     NotStored {
+        /// The status.
+        status: StatusCode,
+    },
+    /// A tag that was written and names something else.
+    #[error(
+        "the registry took the tag, and it names {found} all the same: somebody else writes it, or it cannot be moved"
+    )]
+    TagElsewhere {
+        /// The digest that it names, or "nothing".
+        found: String,
+    },
+    /// Something that is no registry answers.
+    #[error("the answer ({status}) is a web page: a login page or a proxy answers in the registry's place")]
+    WebPage {
         /// The status.
         status: StatusCode,
     },
@@ -195,6 +233,18 @@ pub enum ProtocolProblem {
     /// A list that does not end.
     #[error("the list has more than {limit} pages")]
     TooManyPages {
+        /// The bound.
+        limit: usize,
+    },
+    /// An image with its referrers that does not end.
+    #[error("it has more than {limit} manifests with everything that refers to it")]
+    TooManyManifests {
+        /// The bound.
+        limit: usize,
+    },
+    /// The same, in bytes.
+    #[error("its manifests have more than {limit} bytes with everything that refers to it")]
+    LargeManifests {
         /// The bound.
         limit: usize,
     },
@@ -217,18 +267,38 @@ impl RegistryError {
             RegistryError::Auth { source, .. } => source.class(),
             RegistryError::Protocol { problem, .. } => match **problem {
                 ProtocolProblem::NotAReferrer { .. } => Class::Local,
+                ProtocolProblem::TagElsewhere { .. } => Class::Refused,
                 _ => Class::Protocol,
             },
             RegistryError::Manifest { .. } | RegistryError::Fallback { .. } => Class::Protocol,
             RegistryError::Missing { .. } => Class::NotFound,
-            RegistryError::Contended { .. } => Class::Unavailable,
+            RegistryError::Contended { .. } | RegistryError::Stalled { .. } => Class::Unavailable,
+            RegistryError::Tags { source, .. } => source.class(),
             RegistryError::Source { source, .. } => source.class(),
         }
     }
 
     /// Whether a manifest was refused because something that it names is not there.
     pub fn misses_blob(&self) -> bool {
-        matches!(self, RegistryError::Status { said, .. } if said.misses_blob())
+        match self {
+            RegistryError::Tags { source, .. } => source.misses_blob(),
+            RegistryError::Status { said, .. } => said.misses_blob(),
+            _ => false,
+        }
+    }
+
+    /// The status of the answer that this error is about, if there was one.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        match self {
+            RegistryError::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether the registry says that what it holds is not what it was told.
+    pub(crate) fn is_wrong_content(&self) -> bool {
+        let codes = ["DIGEST_INVALID", "SIZE_INVALID"];
+        matches!(self, RegistryError::Status { said, .. } if codes.iter().any(|code| said.has_code(code)))
     }
 
     /// What was being done.
@@ -242,8 +312,18 @@ impl RegistryError {
             | RegistryError::Missing { operation }
             | RegistryError::Fallback { operation, .. }
             | RegistryError::Contended { operation, .. }
+            | RegistryError::Stalled { operation, .. }
+            | RegistryError::Tags { operation, .. }
             | RegistryError::Source { operation, .. } => operation,
         }
+    }
+}
+
+/// Tags for people.
+fn listed(tags: &[Tag]) -> String {
+    match tags.is_empty() {
+        true => "none".to_owned(),
+        false => tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", "),
     }
 }
 

@@ -1,7 +1,5 @@
 //! Manifests: read as bytes, checked, written as bytes.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use granary_net::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use granary_net::{Answer, Body, Method, StatusCode};
@@ -13,7 +11,7 @@ use granary_oci::{
 use crate::blob_source::BlobSource;
 use crate::client::Registry;
 use crate::error::{Operation, ProtocolProblem, RegistryError};
-use crate::request::{Call, Target};
+use crate::request::{Call, Target, is_web_page};
 use crate::upload::PushOptions;
 
 /// The registry's word for what it stored or sent.
@@ -45,6 +43,9 @@ impl Registry {
         }
         if answer.status != StatusCode::OK {
             return Err(self.refused(operation, &answer));
+        }
+        if is_web_page(&answer) {
+            return Err(operation.problem(ProtocolProblem::WebPage { status: answer.status }));
         }
         let content_type = answer.header(CONTENT_TYPE.as_str()).unwrap_or_default().to_owned();
         let actual = Digest::of(&answer.body);
@@ -100,11 +101,27 @@ impl Registry {
 
     /// Stores a manifest under a tag or its digest. On a registry whose tags cannot be moved, a tag that
     /// already names this very manifest is a success. Where the registry turns out to miss the content of
-    /// the empty descriptor, it is sent, for everybody knows it.
+    /// the empty descriptor, it is sent, for everybody knows it. With `verify` a tag is looked up afterwards.
     ///
     /// # Errors
     /// Also if the registry says that it stored something else.
     pub async fn put_manifest(
+        &self,
+        repository: &Repository,
+        target: &TagOrDigest,
+        manifest: &RawManifest,
+    ) -> Result<PutOutcome, RegistryError> {
+        let outcome = self.put_shared(repository, target, manifest).await?;
+        self.verify_tag(repository, target, manifest).await?;
+        Ok(outcome)
+    }
+
+    /// The same without a look afterwards, whatever `verify` says: for tags that several write at once, each with
+    /// bytes of its own.
+    ///
+    /// # Errors
+    /// As [`Self::put_manifest`].
+    pub async fn put_shared(
         &self,
         repository: &Repository,
         target: &TagOrDigest,
@@ -157,37 +174,6 @@ impl Registry {
         }
     }
 
-    /// Gives a manifest these tags, in any order and possibly at once: for tags whose order matters call
-    /// it once for each. Uses one request for all of them where the registry can do that
-    /// (distribution-spec, "Pushing Manifests", `?tag=`).
-    ///
-    /// # Errors
-    /// The first that occurred; other tags may have been set.
-    pub async fn put_tags(
-        &self,
-        repository: &Repository,
-        manifest: &RawManifest,
-        tags: &[Tag],
-    ) -> Result<(), RegistryError> {
-        let mut missing: BTreeSet<&Tag> = tags.iter().collect();
-        if missing.len() > 1 && self.learnt().oci_tag.get() != Some(false) {
-            let names: Vec<String> = missing.iter().map(|tag| format!("tag={tag}")).collect();
-            let operation = self.operation("tagging", repository, format!("@{}", manifest.digest()), true);
-            let path = format!("{}?{}", manifest.digest(), names.join("&"));
-            let answer = self.send_manifest(&operation, path, manifest).await?;
-            // A refusal may concern one tag only (immutable); one by one it shows which.
-            if answer.status == StatusCode::CREATED {
-                let outcome = put_outcome(&answer, &operation, manifest)?;
-                self.learnt().oci_tag.set(!outcome.tags_set.is_empty());
-                missing.retain(|tag| !outcome.tags_set.contains(tag));
-            }
-        }
-        let puts = missing.into_iter().map(|tag| async move {
-            self.put_manifest(repository, &TagOrDigest::from(tag), manifest).await.map(|_| ())
-        });
-        futures_util::future::try_join_all(puts).await.map(|_| ())
-    }
-
     async fn ask_manifest(
         &self,
         operation: Operation,
@@ -200,18 +186,13 @@ impl Registry {
         self.exchange(call).await
     }
 
-    async fn send_manifest(
+    pub(crate) async fn send_manifest(
         &self,
         operation: &Operation,
         path: String,
         manifest: &RawManifest,
     ) -> Result<Answer, RegistryError> {
-        let mut call = Call::new(operation.clone(), Method::PUT, Target::Below(format!("manifests/{path}")));
-        let content_type = HeaderValue::from_str(manifest.media_type())
-            .expect("invariant: a manifest's media type is one of the known ones");
-        call.headers.insert(CONTENT_TYPE, content_type);
-        call.body = Body::Bytes(manifest.bytes().to_vec().into());
-        self.exchange(call).await
+        self.exchange(manifest_call(operation, &path, manifest)).await
     }
 
     /// Whether a 404 means "no such manifest": it says so with a registry's own code. Anything else, an empty
@@ -222,6 +203,15 @@ impl Registry {
     }
 }
 
+pub(crate) fn manifest_call(operation: &Operation, path: &str, manifest: &RawManifest) -> Call {
+    let mut call = Call::new(operation.clone(), Method::PUT, Target::Below(format!("manifests/{path}")));
+    let content_type = HeaderValue::from_str(manifest.media_type())
+        .expect("invariant: a manifest's media type is one of the known ones");
+    call.headers.insert(CONTENT_TYPE, content_type);
+    call.body = Body::Bytes(manifest.bytes().to_vec().into());
+    call
+}
+
 /// `:tag` or `@digest`.
 pub(crate) fn shown(target: &TagOrDigest) -> String {
     match target {
@@ -230,7 +220,7 @@ pub(crate) fn shown(target: &TagOrDigest) -> String {
     }
 }
 
-fn put_outcome(
+pub(crate) fn put_outcome(
     answer: &Answer,
     operation: &Operation,
     manifest: &RawManifest,

@@ -1,29 +1,16 @@
 //! Referrers: what was attached to a manifest, through the API or the fallback tag.
 
-use std::time::{Duration, Instant};
-
 use granary_net::header::{ACCEPT, HeaderValue};
-use granary_net::{Method, StatusCode, random_unit};
+use granary_net::{Method, StatusCode};
 use granary_oci::{
-    Descriptor, Digest, FallbackError, FallbackIndex, MAX_MANIFEST_BYTES, RawManifest, Repository,
-    TagOrDigest, media_type,
+    Descriptor, Digest, FallbackIndex, MAX_MANIFEST_BYTES, RawManifest, Repository, TagOrDigest, media_type,
 };
 use serde::Deserialize;
 
 use crate::client::Registry;
-use crate::error::{Operation, ProtocolProblem, RegistryError};
-use crate::request::{Call, Target};
+use crate::error::{ProtocolProblem, RegistryError};
+use crate::request::{Call, Target, is_web_page};
 use crate::tags::{MAX_PAGES, next_page};
-
-/// Rounds of read, merge, write and read again. Every round some writer of several wins for good, and
-/// more than a handful at the same instant on the same subject is not a pipeline any more.
-const FALLBACK_ROUNDS: u32 = 12;
-
-/// The wait before the check that nobody has overwritten us, if all went at once.
-const SHORTEST_SETTLE: Duration = Duration::from_millis(20);
-
-/// The same at most.
-const LONGEST_SETTLE: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]
 struct ReferrersPage {
@@ -31,7 +18,7 @@ struct ReferrersPage {
 }
 
 impl Registry {
-    /// What refers to a manifest; only the given type of artifact, if one is given.
+    /// What refers to a manifest; only the given type of artifact, if one is given, and what is listed without its type.
     ///
     /// # Errors
     /// Whatever else than "this registry has no such API" or "there is no fallback tag" kept the list
@@ -51,9 +38,15 @@ impl Registry {
             found = Some(index.entries().to_vec());
         }
         let mut referrers = found.unwrap_or_default();
-        // Filtering is optional for the registry, so it is done again here.
+        // Filtering is optional for the registry, so it is done again here. Some lists do not know the type: go-containerregistry's
+        // gives that of the empty configuration, hand-made fallback indexes none. What is listed so may be what is wanted.
         referrers.retain(|entry| {
-            artifact_type.is_none_or(|wanted| entry.artifact_type.as_deref() == Some(wanted))
+            artifact_type.is_none_or(|wanted| {
+                entry
+                    .artifact_type
+                    .as_deref()
+                    .is_none_or(|found| found == wanted || found == media_type::OCI_EMPTY)
+            })
         });
         Ok(referrers)
     }
@@ -88,7 +81,7 @@ impl Registry {
             return Ok(());
         }
         let entry = FallbackIndex::entry(manifest, &parsed);
-        self.enter_in_fallback(repository, &subject.digest, entry, operation).await
+        self.enter_in_fallback(repository, &subject.digest, &[entry], operation).await
     }
 
     /// `None` if the registry has no such API.
@@ -120,6 +113,9 @@ impl Registry {
             if answer.status != StatusCode::OK {
                 return Err(self.refused(operation, &answer));
             }
+            if is_web_page(&answer) {
+                return Err(operation.problem(ProtocolProblem::WebPage { status: answer.status }));
+            }
             let document: ReferrersPage = serde_json::from_slice(&answer.body).map_err(|error| {
                 let problem = ProtocolProblem::Document {
                     expected: "an index of referrers",
@@ -143,68 +139,4 @@ impl Registry {
         }
         Err(operation.problem(ProtocolProblem::TooManyPages { limit: MAX_PAGES }))
     }
-
-    async fn fallback_index(
-        &self,
-        repository: &Repository,
-        subject: &Digest,
-    ) -> Result<FallbackIndex, RegistryError> {
-        let tag = TagOrDigest::Tag(FallbackIndex::tag(subject));
-        let found = self.manifest(repository, &tag).await?;
-        FallbackIndex::read(subject, found.as_ref()).map_err(|source| {
-            let operation = self.operation("reading referrers of", repository, format!("@{subject}"), false);
-            fallback_error(operation, source)
-        })
-    }
-
-    async fn enter_in_fallback(
-        &self,
-        repository: &Repository,
-        subject: &Digest,
-        entry: Descriptor,
-        operation: Operation,
-    ) -> Result<(), RegistryError> {
-        let _turn = self.fallback_turn(repository, subject).await;
-        let tag = TagOrDigest::Tag(FallbackIndex::tag(subject));
-        // Whatever was ever seen there. Others may mend their entries, so theirs count by digest.
-        let mut seen: Vec<Descriptor> = Vec::new();
-        let mut index = self.fallback_index(repository, subject).await?;
-        for round in 1..=FALLBACK_ROUNDS {
-            for other in index.entries() {
-                if !seen.iter().any(|known| known.digest == other.digest) {
-                    seen.push(other.clone());
-                }
-            }
-            let lost = missing(&index, &seen);
-            if index.holds(&entry) && lost.is_empty() {
-                return Ok(());
-            }
-            let began = Instant::now();
-            lost.into_iter().for_each(|other| index.merge(other));
-            index.merge(entry.clone());
-            let built = index.build().map_err(|source| fallback_error(operation.clone(), source))?;
-            self.put_manifest(repository, &tag, &built).await?;
-            // Whoever had read the index before our write lands may still write his over it. His gap
-            // between reading and writing will be about as long as ours, so look after a few of those.
-            let settle = (began.elapsed() * (1 + round)).clamp(SHORTEST_SETTLE, LONGEST_SETTLE);
-            tokio::time::sleep(settle + settle.mul_f64(random_unit())).await;
-            index = self.fallback_index(repository, subject).await?;
-        }
-        match index.holds(&entry) && missing(&index, &seen).is_empty() {
-            true => Ok(()),
-            false => {
-                Err(RegistryError::Contended { operation: Box::new(operation), attempts: FALLBACK_ROUNDS })
-            }
-        }
-    }
-}
-
-/// Those of `seen` that are not in the index any more.
-fn missing(index: &FallbackIndex, seen: &[Descriptor]) -> Vec<Descriptor> {
-    let there = |wanted: &&Descriptor| index.entries().iter().any(|entry| entry.digest == wanted.digest);
-    seen.iter().filter(|wanted| !there(wanted)).cloned().collect()
-}
-
-fn fallback_error(operation: Operation, source: FallbackError) -> RegistryError {
-    RegistryError::Fallback { operation: Box::new(operation), source: Box::new(source) }
 }

@@ -39,12 +39,27 @@ pub(crate) struct Call {
     pub(crate) limit: u64,
     /// Whether it may be sent twice when it is not known whether the first one was carried out.
     pub(crate) repeatable: bool,
+    /// Whether it is sent again by itself when its token turns out to be too old. Large content is not: whoever sent
+    /// it gets the 401, and may know of something better.
+    pub(crate) replays: bool,
+    /// Whether it takes so long that an old token might die on the way.
+    pub(crate) lasting: bool,
 }
 
 impl Call {
     pub(crate) fn new(operation: Operation, method: Method, target: Target) -> Self {
         let (headers, body) = (HeaderMap::new(), Body::Empty);
-        Call { operation, method, target, headers, body, limit: MAX_ERROR_BODY, repeatable: true }
+        Call {
+            operation,
+            method,
+            target,
+            headers,
+            body,
+            limit: MAX_ERROR_BODY,
+            repeatable: true,
+            replays: true,
+            lasting: false,
+        }
     }
 }
 
@@ -97,6 +112,9 @@ impl Registry {
 
     /// The error for an answer with another status than was hoped for.
     pub(crate) fn refused(&self, operation: Operation, answer: &Answer) -> RegistryError {
+        if answer.status.is_success() && is_web_page(answer) {
+            return operation.problem(ProtocolProblem::WebPage { status: answer.status });
+        }
         let said = Box::new(self.inner().auth.said(&answer.body));
         RegistryError::Status { operation: Box::new(operation), status: answer.status, said }
     }
@@ -113,20 +131,21 @@ impl Registry {
             false => Some(inner.first.lock().await).filter(|_| !inner.auth.is_settled()),
         };
         let operation = &call.operation;
-        let mut rights = self.rights(operation);
-        let mut attempts = self.attempts();
+        let mut rights = self.rights(operation, call.lasting);
+        let mut tries = self.tries();
         loop {
             // A stream that feeds an upload to the same registry must not wait for a permit that the
             // upload holds.
             let permit = if streaming { None } else { Some(inner.limit.acquire().await) };
             let base = self.base();
             let mut request = self.request(&call, &base);
+            // What the others wait for is known: how to ask for tokens. They need wait neither for ours nor for the
+            // answer; who needs the same token waits for that one by itself.
+            first.take_if(|_| inner.auth.is_settled());
             let sent = match request.url.origin() == base.origin() {
                 true => Some(self.authorize(&mut request, operation, &mut rights, &base).await?),
                 false => None,
             };
-            // What the others wait for is known, and the token is there: they need not wait for the answer.
-            first.take_if(|_| inner.auth.is_settled());
             let result = match sent {
                 Some(_) => self.once_in_either_scheme(&request, &call, streaming).await,
                 None => self.once(&request, &call, streaming).await,
@@ -139,6 +158,7 @@ impl Registry {
                 if let Some(sent) = &sent
                     && reply.url().origin() == base.origin()
                     && self.authenticates_anew(operation, sent, reply, &mut rights, &base).await?
+                    && call.replays
                 {
                     continue;
                 }
@@ -150,7 +170,8 @@ impl Registry {
             };
             if verdict == Verdict::Retry
                 && call.repeatable
-                && let Some(pause) = attempts.failed(asked, random_unit())
+                && let Some(pause) =
+                    tries.failed(result.as_ref().ok().map(Reply::status), asked, random_unit())
             {
                 let why = reason("the registry", result.as_ref().map(Reply::status));
                 self.pause(&request.method, &request.url, why, pause).await;
@@ -234,6 +255,9 @@ impl Registry {
             return;
         }
         let headers = reply.headers();
+        if reply.status() == StatusCode::UNAUTHORIZED {
+            self.learn_from_challenge(headers, base);
+        }
         if let Some(date) = headers.get(DATE).and_then(|value| value.to_str().ok()).and_then(http_date) {
             *self.inner().server_time.lock().unwrap_or_else(PoisonError::into_inner) = Some(date);
         }
@@ -257,6 +281,14 @@ fn looks_like_tls(result: &Result<Reply, HttpError>) -> bool {
         Err(HttpError::Interrupted { .. }) => true,
         _ => false,
     }
+}
+
+/// Whether an answer is a page for people, which no part of a registry's protocol is. Its `Content-Type` alone would not
+/// do: Quay calls answers without any content HTML.
+pub(crate) fn is_web_page(answer: &Answer) -> bool {
+    let begin = String::from_utf8_lossy(&answer.body[..answer.body.len().min(256)]);
+    let begin = begin.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+    ["<!doctype", "<html", "<head", "<body", "<!--"].iter().any(|tag| begin.starts_with(tag))
 }
 
 fn unreachable_error(operation: &Operation, source: HttpError) -> RegistryError {

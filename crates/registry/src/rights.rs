@@ -17,15 +17,17 @@ pub(crate) struct Rights {
     challenged: bool,
     /// The scopes have been cut down to what is needed.
     reduced: bool,
+    /// It takes so long that an old token might die on the way.
+    lasting: bool,
 }
 
 impl Registry {
     /// What an operation needs, before anybody was asked.
-    pub(crate) fn rights(&self, operation: &Operation) -> Rights {
+    pub(crate) fn rights(&self, operation: &Operation, lasting: bool) -> Rights {
         if operation.writes {
             self.announce_writes(&operation.repository, &[]);
         }
-        Rights { scopes: self.scopes(&operation.repository), challenged: false, reduced: false }
+        Rights { scopes: self.scopes(&operation.repository), challenged: false, reduced: false, lasting }
     }
 
     /// Adds the right `Authorization`. Where no token is given out for the repository together with those
@@ -40,6 +42,7 @@ impl Registry {
         let repository = &operation.repository;
         let place = Place {
             base,
+            lasting: rights.lasting,
             patience: Patience { policy: self.inner().policy, deadline: self.inner().deadline },
         };
         loop {

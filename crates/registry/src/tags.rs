@@ -11,7 +11,7 @@ use url::Url;
 use crate::client::Registry;
 use crate::error::{Operation, ProtocolProblem, RegistryError};
 use crate::link;
-use crate::request::{Call, Target};
+use crate::request::{Call, Target, is_web_page};
 
 /// Tags asked for per page. More is an error at some registries (ECR).
 const PAGE_SIZE: usize = 1000;
@@ -71,6 +71,9 @@ impl Registry {
             if answer.status != StatusCode::OK {
                 return Err(self.refused(operation, &answer));
             }
+            if is_web_page(&answer) {
+                return Err(operation.problem(ProtocolProblem::WebPage { status: answer.status }));
+            }
             let document: Page = serde_json::from_slice(&answer.body).map_err(|error| {
                 let problem = ProtocolProblem::Document { expected: "a tag list", reason: error.to_string() };
                 operation.clone().problem(problem)
@@ -103,9 +106,9 @@ pub(crate) fn next_page(
             ProtocolProblem::Document { expected: "a list", reason: "its `Link` is not a URL".to_owned() };
         return Err(operation.clone().problem(problem));
     };
-    // The scheme may differ (a proxy in front speaks TLS); it is set right when the request is made.
-    let same_host = url.host() == base.host()
-        && (url.port_or_known_default() == base.port_or_known_default() || url.port().is_none());
+    // Scheme and port may differ: a registry behind a proxy may know neither as we see them. Only path and query are
+    // taken from it.
+    let same_host = url.host() == base.host();
     // A continuation of this list, and not somebody else's.
     if !same_host || url.path() != answer.url.path() {
         let problem = ProtocolProblem::ForeignLink { url: SafeUrl::new(&url) };

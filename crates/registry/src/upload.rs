@@ -1,31 +1,38 @@
-//! Uploads: found, mounted, or sent; tried again from the source until one way works.
+//! Uploads: found, mounted, or sent; continued or begun again until one way works.
+//!
+//! # Design
+//! A blob goes up in one PUT. Where that breaks off and the blob is large, the same upload goes on in ranged chunks: what
+//! cut the one request off (a proxy's limit or time-out, a weak line) would cut the next one off as well. The session
+//! is asked how much it has; an answer that fits what was sent is believed, any other one costs a new session. Tries
+//! are counted anew whenever a session has got further, new sessions are counted over the whole upload: it ends.
 
+mod limits;
+mod session;
 mod ways;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use granary_net::header::LOCATION;
-use granary_net::{Answer, Method, StatusCode, random_unit};
+use granary_net::{Method, StatusCode, random_unit};
 use granary_oci::{Descriptor, Repository};
-use url::Url;
 
 use crate::blob_source::{BlobSource, Progress, SourceError};
 use crate::client::Registry;
-use crate::error::{Operation, ProtocolProblem, RegistryError};
+use crate::error::{Operation, RegistryError};
 use crate::observe::reason;
-use crate::request::{Call, Target};
+pub(crate) use limits::{Known, LearntChunk};
+use session::Session;
 
 /// Blobs up to this size are read into memory and sent from there.
 const SMALL_BLOB: u64 = 64 * 1024;
 
-/// Least size of a ranged chunk but for the last, unless the registry asks for more: ECR takes no
-/// smaller ones.
-const CHUNK_BYTES: u64 = 5 * 1024 * 1024;
+/// Blobs from this size on are continued in chunks after a setback. Below, there are so few chunks that sending the whole
+/// again costs less than asking.
+const LARGE_BLOB: u64 = 16 * 1024 * 1024;
 
-/// Largest chunk that is put together in memory, whatever `OCI-Chunk-Min-Length` asks for.
-const MAX_CHUNK_BYTES: u64 = 64 * 1024 * 1024;
+/// What a session must have got further between two failures for patience to begin anew.
+const PROGRESS_BYTES: u64 = 256 * 1024;
 
 /// How a blob got to where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,14 +76,25 @@ enum Setback {
     Unsupported(RegistryError),
     /// Try the same again, after the pause that the registry asked for.
     Passing(RegistryError, Option<Duration>),
-    /// Neither.
+    /// The same, but what the session holds is not known or not wanted: in a new one.
+    Lost(RegistryError),
+    /// The token was too old for this request; there is or will be a new one.
+    Expired(RegistryError),
+    /// None of these.
     Final(RegistryError),
 }
 
-/// An open session.
-struct Session {
-    url: Url,
-    chunk_bytes: u64,
+/// What one upload has met so far.
+#[derive(Default)]
+struct Course {
+    /// The whole did not get through: it goes on in chunks.
+    broken: bool,
+    /// The registry cannot put chunks together after all.
+    chunks_fail: bool,
+    /// The last failure was an old token.
+    expired: bool,
+    /// Sessions that came to nothing.
+    sessions_lost: u32,
 }
 
 /// What is uploaded, and where.
@@ -140,86 +158,130 @@ impl Registry {
 
 impl Upload<'_> {
     async fn run(&self, mut mount_from: Option<&Repository>) -> Result<BlobOutcome, RegistryError> {
-        let mut attempts = self.registry.attempts();
+        let mut tries = self.registry.tries();
+        let mut course = Course::default();
+        let mut kept: Option<Session> = None;
         loop {
-            let Some(session) = self.open_session(mount_from.take()).await? else {
-                return Ok(BlobOutcome::Mounted);
+            let mut session = match kept.take() {
+                Some(session) => session,
+                None => match self.open_session(mount_from.take()).await? {
+                    Some(session) => session,
+                    None => return Ok(BlobOutcome::Mounted),
+                },
             };
+            let began_at = session.at;
             let position = usize::from(self.registry.learnt().upload_method.load(Ordering::Relaxed));
-            let way = WAYS[position.min(WAYS.len() - 1)];
+            let position = position.min(WAYS.len() - 1);
+            let way = match began_at > 0 || (course.broken && !course.chunks_fail) {
+                true => Way::Chunks,
+                false => WAYS[position],
+            };
             let turn = match self.small {
                 Some(_) => None,
                 None => Some(self.registry.stream_turn().await),
             };
-            let sent = self.send(way, session).await;
+            let sent = self.send(way, &mut session).await;
             drop(turn);
             let setback = match sent {
                 Ok(()) => return Ok(BlobOutcome::Uploaded),
                 Err(Setback::Final(error)) => return Err(error),
                 Err(setback) => setback,
             };
-            if self.registry.blob_exists(self.repository, &self.descriptor.digest).await? {
+            if self.is_there().await? {
                 return Ok(BlobOutcome::Uploaded);
             }
+            let expired_before = std::mem::replace(&mut course.expired, false);
             match setback {
                 Setback::Final(error) => return Err(error),
+                Setback::Unsupported(_) if course.broken && way == Way::Chunks && WAYS[position] != way => {
+                    course.chunks_fail = true;
+                    self.lose(&mut course, session).await;
+                }
                 Setback::Unsupported(error) if position + 1 >= WAYS.len() => return Err(error),
                 Setback::Unsupported(_) => {
                     let next = u8::try_from(position + 1).unwrap_or(u8::MAX);
                     self.registry.learnt().upload_method.fetch_max(next, Ordering::Relaxed);
                 }
-                Setback::Passing(error, asked) => match attempts.failed(asked, random_unit()) {
-                    Some(pause) => self.pause(&error, pause).await,
-                    None => return Err(error),
-                },
+                Setback::Expired(error) if expired_before => return Err(error),
+                Setback::Expired(_) => {
+                    course.expired = true;
+                    // A token that lives shorter than the whole takes would be too old again.
+                    let all_sent = session.trail.length() >= self.descriptor.size;
+                    course.broken |= self.is_large() && self.known().takes_chunks && all_sent;
+                    kept = self.resume(&course, session).await?;
+                }
+                Setback::Lost(error) => {
+                    if way == Way::Chunks && WAYS[position] != way {
+                        course.chunks_fail |= error.is_wrong_content();
+                    }
+                    if course.sessions_lost + 1 >= self.registry.attempts_most() {
+                        return Err(self.stalled(error, session.at));
+                    }
+                    let Some(pause) = tries.failed(None, None, random_unit()) else {
+                        return Err(self.stalled(error, session.at));
+                    };
+                    self.lose(&mut course, session).await;
+                    self.pause(&error, pause).await;
+                }
+                Setback::Passing(error, asked) => {
+                    if session.at >= began_at + PROGRESS_BYTES {
+                        tries.refresh();
+                    }
+                    let Some(pause) = tries.failed(error.status(), asked, random_unit()) else {
+                        return Err(error);
+                    };
+                    self.pause(&error, pause).await;
+                    // A registry that had everything may have been at it still.
+                    if session.at == self.descriptor.size && self.is_large() && self.is_there().await? {
+                        return Ok(BlobOutcome::Uploaded);
+                    }
+                    // A throttled registry got nothing and will take the whole later.
+                    let throttled = error.status() == Some(StatusCode::TOO_MANY_REQUESTS);
+                    course.broken |= self.is_large() && self.known().takes_chunks && !throttled;
+                    let before = session.at;
+                    kept = self.resume(&course, session).await?;
+                    match &kept {
+                        Some(session) if session.at >= before + PROGRESS_BYTES => tries.refresh(),
+                        None if course.broken => {
+                            course.sessions_lost += 1;
+                            if course.sessions_lost >= self.registry.attempts_most() {
+                                return Err(error);
+                            }
+                        }
+                        _ => {}
+                    }
+                }
             }
         }
     }
 
-    /// Opens a session; `None` if the blob was mounted instead. A registry that refuses the mount is
-    /// asked again without.
-    async fn open_session(&self, mount_from: Option<&Repository>) -> Result<Option<Session>, RegistryError> {
-        let digest = &self.descriptor.digest;
-        // Never `mount` without `from`: Quay answers that with an error.
-        let query = mount_from.map(|from| format!("?mount={digest}&from={from}")).unwrap_or_default();
-        let target = Target::Below(format!("blobs/uploads/{query}"));
-        let call = Call::new(self.operation.clone(), Method::POST, target);
-        let answer = match self.registry.exchange(call).await {
-            // There is no token that may read there.
-            Err(RegistryError::Auth { source, .. }) if mount_from.is_some() && source.is_refusal() => {
-                self.registry.give_up_mounts(self.repository);
-                return Box::pin(self.open_session(None)).await;
-            }
-            answer => answer?,
-        };
-        match answer.status {
-            StatusCode::CREATED if mount_from.is_some() => Ok(None),
-            StatusCode::ACCEPTED => Ok(Some(Session {
-                url: self.location(&answer, None)?,
-                chunk_bytes: chunk_bytes(answer.header("oci-chunk-min-length")),
-            })),
-            status if mount_from.is_some() && status.is_client_error() => {
-                Box::pin(self.open_session(None)).await
-            }
-            _ => Err(self.registry.refused(self.operation.clone(), &answer)),
-        }
+    /// Gives a session up for good.
+    async fn lose(&self, course: &mut Course, session: Session) {
+        course.sessions_lost += 1;
+        self.cancel(&session.url).await;
     }
 
-    /// Where the session goes on. The address may be absolute, relative, or on another host, which then
-    /// gets no credentials; it may not lead from https to http.
-    fn location(&self, answer: &Answer, before: Option<Url>) -> Result<Url, RegistryError> {
-        let problem = |problem| self.operation.clone().problem(problem);
-        let Some(location) = answer.header(LOCATION.as_str()) else {
-            return before.ok_or_else(|| problem(ProtocolProblem::NoLocation));
-        };
-        let base = self.registry.base();
-        let url = answer.url.join(location).ok().filter(Url::has_host);
-        let Some(url) = url else { return Err(problem(ProtocolProblem::BadLocation("not a URL"))) };
-        let url = self.registry.own_address(url);
-        match (base.scheme(), url.scheme()) {
-            (_, "https") | ("http", "http") => Ok(url),
-            (_, "http") => Err(problem(ProtocolProblem::BadLocation("it leads from https to http"))),
-            _ => Err(problem(ProtocolProblem::BadLocation("neither http nor https"))),
+    async fn is_there(&self) -> Result<bool, RegistryError> {
+        self.registry.blob_exists(self.repository, &self.descriptor.digest).await
+    }
+
+    fn is_large(&self) -> bool {
+        self.descriptor.size >= LARGE_BLOB
+    }
+
+    fn known(&self) -> Known {
+        Known::of(self.registry.host())
+    }
+
+    /// The error for an upload that does not get on although the registry answers.
+    fn stalled(&self, error: RegistryError, at: u64) -> RegistryError {
+        match error.status() {
+            Some(StatusCode::RANGE_NOT_SATISFIABLE) => RegistryError::Stalled {
+                operation: Box::new(self.operation.clone()),
+                at,
+                source: Box::new(error),
+            },
+            _ => error,
         }
     }
 
@@ -237,9 +299,4 @@ impl Upload<'_> {
     fn source_error(&self, source: SourceError) -> RegistryError {
         RegistryError::Source { operation: Box::new(self.operation.clone()), source: Box::new(source) }
     }
-}
-
-fn chunk_bytes(minimum: Option<&str>) -> u64 {
-    let minimum = minimum.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-    CHUNK_BYTES.max(minimum).min(MAX_CHUNK_BYTES)
 }

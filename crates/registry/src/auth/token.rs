@@ -41,10 +41,20 @@ pub(crate) struct Patience {
 pub(super) struct Token {
     pub(super) value: Secret,
     pub(super) scopes: Vec<Scope>,
+    half_at: Instant,
     renew_at: Instant,
 }
 
 impl Token {
+    fn new(value: Secret, scopes: &[Scope], asked_at: Instant, life: Duration) -> Self {
+        let (half_at, renew_at) = (asked_at + life / 2, asked_at + life * RENEW_AT_PERCENT / 100);
+        Token { value, scopes: scopes.to_vec(), half_at, renew_at }
+    }
+
+    pub(super) fn is_past_half(&self) -> bool {
+        Instant::now() >= self.half_at
+    }
+
     pub(super) fn is_stale(&self) -> bool {
         Instant::now() >= self.renew_at
     }
@@ -148,8 +158,7 @@ impl TokenServer {
         let life = parsed.expires_in.map_or(MINIMUM_LIFE, Duration::from_secs).max(MINIMUM_LIFE);
         // A life of centuries is somebody's "never"; a day is as good and cannot overflow.
         let life = life.min(Duration::from_secs(24 * 3600));
-        let renew_at = asked_at + life * RENEW_AT_PERCENT / 100;
-        Ok(Token { value: Secret::new(text), scopes: scopes.to_vec(), renew_at })
+        Ok(Token::new(Secret::new(text), scopes, asked_at, life))
     }
 
     fn plain_request(&self, scopes: &[Scope]) -> Request {
@@ -230,6 +239,19 @@ mod tests {
         for (base, host, realm, expected) in table {
             let (base, realm) = (base.parse().unwrap(), realm.parse().unwrap());
             assert_eq!(distrust(&realm, &base, &host.parse().unwrap()), expected, "{base} → {realm}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_renewed_in_time_and_earlier_for_what_takes_long() {
+        let token = Token::new(Secret::new("t"), &[], Instant::now(), Duration::from_secs(100));
+        let table =
+            [(0, false, false), (49, false, false), (51, false, true), (79, false, true), (81, true, true)];
+        for (age, stale, past_half) in table {
+            let born = Instant::now();
+            let token = Token::new(token.value.clone(), &[], born, Duration::from_secs(100));
+            tokio::time::advance(Duration::from_secs(age)).await;
+            assert_eq!((token.is_stale(), token.is_past_half()), (stale, past_half), "{age} s");
         }
     }
 

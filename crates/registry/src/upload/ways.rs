@@ -2,95 +2,148 @@
 
 use bytes::{Bytes, BytesMut};
 use granary_net::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
-use granary_net::{Answer, Body, HttpError, Method, Verdict, classify_status};
+use granary_net::{Answer, Body, HttpError, Method, StatusCode, Verdict, classify_status};
 use url::Url;
 
-use super::{Session, Setback, Upload, Way};
-use crate::blob_source::{Pieces, SourceError};
-use crate::error::RegistryError;
+use super::session::Session;
+use super::{Setback, Upload, Way};
+use crate::blob_source::{BlobSource, Pieces, SourceError};
+use crate::error::{ProtocolProblem, RegistryError};
 use crate::manifests::check_claim;
 use crate::request::{Call, Target};
 
 impl Upload<'_> {
-    pub(super) async fn send(&self, way: Way, session: Session) -> Result<(), Setback> {
-        let size = self.descriptor.size;
+    /// Sends what the session does not have yet, and completes it. Afterwards the session says how far it got.
+    pub(super) async fn send(&self, way: Way, session: &mut Session) -> Result<(), Setback> {
         match way {
             Way::Put => {
                 let mut call = self.call(Method::PUT, self.committing(session.url.clone()));
-                call.body = self.whole();
-                let answer = self.transfer(call, &session.url).await?;
-                self.committed(&answer)
+                self.put_whole(&mut call, session).await;
+                let answer = self.transfer(call, session).await?;
+                self.committed(&answer).await
             }
             Way::Patch => {
                 let mut call = self.call(Method::PATCH, session.url.clone());
-                call.body = self.whole();
-                let answer = self.transfer(call, &session.url).await?;
-                let url = self.accepted(&answer, session.url)?;
-                self.commit(url).await
+                self.put_whole(&mut call, session).await;
+                let answer = self.transfer(call, session).await?;
+                self.accepted(&answer, session)?;
+                session.at = self.descriptor.size;
+                self.commit(session).await
             }
             Way::Chunks => {
-                let mut url = session.url;
-                let mut pieces = self.source.open(self.descriptor);
-                let mut begin = 0;
-                while begin < size {
-                    let length = session.chunk_bytes.min(size - begin);
-                    let chunk = self.chunk(&mut pieces, length, &url).await?;
-                    let mut call = self.call(Method::PATCH, url.clone());
-                    let range = format!("{begin}-{}", begin + length - 1);
-                    let range = HeaderValue::from_str(&range).expect("invariant: digits are a header value");
-                    call.headers.insert(CONTENT_RANGE, range);
-                    call.body = Body::Bytes(chunk);
-                    let answer = self.transfer(call, &url).await?;
-                    // What `Range` says about the progress is not believed: at ECR it stays at the first
-                    // chunk for ever. Our own count and the digest at the end are enough.
-                    url = self.accepted(&answer, url)?;
-                    begin += length;
-                    if let Some(progress) = &self.options.progress {
-                        progress(begin);
-                    }
-                }
-                self.commit(url).await
+                self.send_chunks(session).await?;
+                self.commit(session).await
             }
         }
     }
 
-    /// A chunk of exactly `length` bytes from the source. Pieces are as long as chunks are multiples of
-    /// them or shorter; what is left over of a piece waits in front of the next chunk.
-    async fn chunk(&self, pieces: &mut Pieces, length: u64, session: &Url) -> Result<Bytes, Setback> {
-        let mut chunk = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
-        while (chunk.len() as u64) < length {
-            let wanted = usize::try_from(length).unwrap_or(usize::MAX) - chunk.len();
-            match pieces.next_up_to(wanted).await {
-                Some(Ok(piece)) => chunk.extend_from_slice(&piece),
+    async fn send_chunks(&self, session: &mut Session) -> Result<(), Setback> {
+        let size = self.descriptor.size;
+        let learnt = &self.registry.learnt().chunk_bytes;
+        let mut pieces = self.source.open(self.descriptor, session.at, &session.trail);
+        let mut read = Bytes::new();
+        while session.at < size {
+            let length = learnt.bytes(self.known(), session.minimum).min(size - session.at);
+            self.fill(&mut read, &mut pieces, length, &session.url).await?;
+            let chunk = read.slice(..usize::try_from(length).unwrap_or(usize::MAX));
+            let mut call = self.call(Method::PATCH, session.url.clone());
+            let range = format!("{}-{}", session.at, session.at + length - 1);
+            let range = HeaderValue::from_str(&range).expect("invariant: digits are a header value");
+            call.headers.insert(CONTENT_RANGE, range);
+            call.body = Body::Bytes(chunk.clone());
+            match self.transfer(call, session).await {
+                Ok(answer) => self.accepted(&answer, session)?,
+                // Too large, or at the wrong place where a break has left the place in doubt.
+                Err(Setback::Unsupported(error))
+                    if is_too_large(&error) && !(session.resumed && session.at > 0) =>
+                {
+                    match learnt.halve(length, self.known(), session.minimum) {
+                        true => continue,
+                        false => return Err(Setback::Unsupported(error)),
+                    }
+                }
+                Err(Setback::Unsupported(error)) if session.resumed => return Err(Setback::Lost(error)),
+                Err(setback) => return Err(setback),
+            }
+            // What `Range` says about the progress is not believed: at ECR it stays at the first
+            // chunk for ever. Our own count and the digest at the end are enough.
+            session.at += length;
+            session.resumed = false;
+            read = read.slice(chunk.len()..);
+            if let Some(progress) = &self.options.progress {
+                progress(session.at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads on until `read` holds `length` bytes.
+    async fn fill(
+        &self,
+        read: &mut Bytes,
+        pieces: &mut Pieces,
+        length: u64,
+        session: &Url,
+    ) -> Result<(), Setback> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if read.len() >= length {
+            return Ok(());
+        }
+        let mut filled = BytesMut::with_capacity(length);
+        filled.extend_from_slice(read);
+        while filled.len() < length {
+            match pieces.next_up_to(length - filled.len()).await {
+                Some(Ok(piece)) => filled.extend_from_slice(&piece),
                 Some(Err(error)) => return Err(self.source_setback(error, session).await),
                 None => return Err(self.source_setback(SourceError::Stopped, session).await),
             }
         }
-        Ok(chunk.freeze())
+        *read = filled.freeze();
+        Ok(())
     }
 
-    async fn commit(&self, url: Url) -> Result<(), Setback> {
-        let call = self.call(Method::PUT, self.committing(url.clone()));
-        let answer = self.transfer(call, &url).await?;
-        self.committed(&answer)
+    /// Completes a session that has everything.
+    async fn commit(&self, session: &mut Session) -> Result<(), Setback> {
+        let mut call = self.call(Method::PUT, self.committing(session.url.clone()));
+        call.lasting = self.is_large();
+        let answer = match self.transfer(call, session).await {
+            // Chunks that were taken and are not there (aws/containers-roadmap#2831): our own check has seen the whole.
+            Err(Setback::Final(error)) if error.is_wrong_content() && session.trail.is_whole() => {
+                return Err(Setback::Lost(error));
+            }
+            answer => answer?,
+        };
+        self.committed(&answer).await
     }
 
-    fn committed(&self, answer: &Answer) -> Result<(), Setback> {
+    /// 201 is what a registry says when it has stored a blob. Anything else that sounds like success may come from a
+    /// proxy or a login page, and counts only where the blob is really there.
+    async fn committed(&self, answer: &Answer) -> Result<(), Setback> {
         let digest = &self.descriptor.digest;
-        let checked = check_claim(answer, &self.operation, |claimed| claimed == digest, digest);
-        checked.map_err(Setback::Final)
+        check_claim(answer, &self.operation, |claimed| claimed == digest, digest).map_err(Setback::Final)?;
+        if answer.status == StatusCode::CREATED {
+            return Ok(());
+        }
+        match self.registry.blob_exists(self.repository, digest).await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let problem = ProtocolProblem::NotStored { status: answer.status };
+                Err(Setback::Final(self.operation.clone().problem(problem)))
+            }
+            Err(error) => Err(Setback::Final(error)),
+        }
     }
 
-    /// Sends one request of a session. It is not repeated as it is: where it is unknown how much the
-    /// registry has taken, a new session is the only safe ground.
-    async fn transfer(&self, call: Call, session: &Url) -> Result<Answer, Setback> {
+    /// Sends one request of a session. It is not repeated as it is: how much the registry has taken is not known
+    /// until it is asked.
+    async fn transfer(&self, call: Call, session: &Session) -> Result<Answer, Setback> {
         let answer = match self.registry.exchange(call).await {
             Ok(answer) => answer,
             Err(RegistryError::Unreachable { operation, source }) => {
                 return Err(match *source {
                     HttpError::Source { source: cause, .. } => {
                         let error = cause.downcast::<SourceError>().unwrap_or(SourceError::Stopped);
-                        self.source_setback(error, session).await
+                        self.source_setback(error, &session.url).await
                     }
                     error => {
                         let verdict = error.verdict();
@@ -116,18 +169,21 @@ impl Upload<'_> {
         let lost = said.has_code("BLOB_UPLOAD_UNKNOWN") || said.has_code("BLOB_UPLOAD_INVALID");
         Err(match () {
             () if lost => Setback::Passing(error, None),
+            () if status == StatusCode::UNAUTHORIZED => Setback::Expired(error),
             () if classify_status(status) == Verdict::Retry => Setback::Passing(error, answer.retry_after()),
             () if unsupported || said.has_code("UNSUPPORTED") => Setback::Unsupported(error),
             () => {
-                self.cancel(session).await;
+                self.cancel(&session.url).await;
                 Setback::Final(error)
             }
         })
     }
 
     async fn source_setback(&self, error: SourceError, session: &Url) -> Setback {
-        self.cancel(session).await;
         let passing = error.is_passing();
+        if !passing || !self.is_large() {
+            self.cancel(session).await;
+        }
         let error = self.source_error(error);
         match passing {
             true => Setback::Passing(error, None),
@@ -135,25 +191,28 @@ impl Upload<'_> {
         }
     }
 
-    /// Gives a session up, so that the registry need not keep what it got. Nothing depends on it: many
-    /// registries refuse it, and all forget sessions after a while.
-    async fn cancel(&self, session: &Url) {
-        let mut call = self.call(Method::DELETE, session.clone());
-        call.repeatable = false;
-        let _ = self.registry.exchange(call).await;
-    }
-
-    fn call(&self, method: Method, url: Url) -> Call {
+    /// A request of a session. Nothing in it may be sent twice without a thought.
+    pub(super) fn call(&self, method: Method, url: Url) -> Call {
         let mut call = Call::new(self.operation.clone(), method, Target::Url(url));
         call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         call.repeatable = false;
         call
     }
 
-    fn whole(&self) -> Body {
+    /// Makes a request carry the whole content.
+    async fn put_whole(&self, call: &mut Call, session: &Session) {
         match &self.small {
-            Some(bytes) => Body::Bytes(bytes.clone()),
-            None => self.source.body(self.descriptor, self.options.progress.as_ref()),
+            Some(bytes) => call.body = Body::Bytes(bytes.clone()),
+            None => {
+                let progress = self.options.progress.as_ref();
+                let within = matches!(self.source, BlobSource::Remote { registry, .. } if registry.is_same_as(self.registry));
+                call.body = match within {
+                    true => self.source.opened_body(self.descriptor, &session.trail, progress).await,
+                    false => self.source.body(self.descriptor, &session.trail, progress),
+                };
+                call.replays = false;
+                call.lasting = self.is_large();
+            }
         }
     }
 
@@ -162,8 +221,13 @@ impl Upload<'_> {
         url
     }
 
-    /// The session's address after a PATCH. ECR answers 201 and everybody else 202.
-    fn accepted(&self, answer: &Answer, before: Url) -> Result<Url, Setback> {
-        self.location(answer, Some(before)).map_err(Setback::Final)
+    /// Takes over the session's address after a PATCH. ECR answers 201 and everybody else 202.
+    fn accepted(&self, answer: &Answer, session: &mut Session) -> Result<(), Setback> {
+        session.url = self.location(answer, Some(session.url.clone())).map_err(Setback::Final)?;
+        Ok(())
     }
+}
+
+fn is_too_large(error: &RegistryError) -> bool {
+    matches!(error.status(), Some(StatusCode::PAYLOAD_TOO_LARGE | StatusCode::RANGE_NOT_SATISFIABLE))
 }

@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
 mod auth;
+mod bad_input;
 mod blobs;
+mod copy;
 mod manifests;
 mod observer;
 mod presence;
 mod referrers;
+mod resume;
 mod support;
 mod tags;
 mod transfer;

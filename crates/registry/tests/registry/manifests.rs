@@ -1,7 +1,7 @@
 //! Bytes in, the same bytes out.
 
 use granary_oci::{Digest, RawManifest, TagOrDigest, media_type};
-use granary_registry::{Class, PutOutcome, Registry, RegistryOptions};
+use granary_registry::{Class, PutOutcome, Registry, RegistryError, RegistryOptions};
 use granary_testkit::image::{Image, ImageBuilder};
 use granary_testkit::registry::{Action, Fault, Options, Registry as Server};
 
@@ -168,4 +168,120 @@ async fn a_success_that_is_none_is_an_error() {
         let error = anonymous(&server).put_manifest(&app(), &target, &manifest).await.unwrap_err();
         assert!(error.to_string().contains("instead of 201"), "{error}");
     }
+}
+
+/// A client that looks after its tags.
+fn verifying(server: &Server) -> Registry {
+    let options = RegistryOptions { verify: true, ..options() };
+    Registry::new(server.host().parse().unwrap(), http(), options)
+}
+
+/// What Harbor says to the second of two that create a tag at once: 201, and the tag stays where it is (harbor#23118).
+fn taken_and_ignored(manifest: &RawManifest) -> Action {
+    let headers = vec![("Docker-Content-Digest".to_owned(), manifest.digest().to_string())];
+    Action::Status { code: 201, headers, body: "-".to_owned() }
+}
+
+#[tokio::test]
+async fn a_tag_is_looked_after_where_that_is_asked_for() {
+    let (image, theirs) = (image(), ImageBuilder::new("linux/arm64").build());
+    let manifest = raw(&image);
+    let server = Server::start(Options { oci_tag: false, ..Options::default() });
+    server.put_image("acme/app", &[], &image);
+    verifying(&server).put_manifest(&app(), &by_tag("1.0.0"), &manifest).await.unwrap();
+    let methods = |server: &Server| server.requests().iter().map(|r| r.method.clone()).collect::<Vec<_>>();
+    assert_eq!(methods(&server), ["PUT", "HEAD"]);
+    server.clear_log();
+    let by_digest = TagOrDigest::from(manifest.digest());
+    verifying(&server).put_manifest(&app(), &by_digest, &manifest).await.unwrap();
+    anonymous(&server).put_manifest(&app(), &by_tag("1.0.0"), &manifest).await.unwrap();
+    assert_eq!(
+        methods(&server),
+        ["PUT", "PUT"],
+        "digests speak for themselves, and nobody asked for the tag"
+    );
+
+    server.clear_log();
+    server.fault(Fault::on("PUT", "/manifests/2.0.0", taken_and_ignored(&manifest)));
+    verifying(&server).put_manifest(&app(), &by_tag("2.0.0"), &manifest).await.unwrap();
+    assert_eq!(server.tags("acme/app")["2.0.0"], image.digest());
+    assert_eq!(methods(&server), ["PUT", "HEAD", "PUT", "HEAD"]);
+
+    server.put_image("acme/app", &["3.0.0"], &theirs);
+    server.fault(Fault::on("PUT", "/manifests/3.0.0", taken_and_ignored(&manifest)));
+    let error = verifying(&server).put_manifest(&app(), &by_tag("3.0.0"), &manifest).await.unwrap_err();
+    assert_eq!(error.class(), Class::Refused);
+    assert!(error.to_string().contains(&format!("it names {} all the same", theirs.digest())), "{error}");
+    assert_eq!(
+        server.tags("acme/app")["3.0.0"],
+        theirs.digest(),
+        "what somebody else wrote is not taken from him"
+    );
+}
+
+#[tokio::test]
+async fn tags_in_bulk_are_looked_after_too() {
+    let image = image();
+    let server = Server::start(Options::default());
+    server.put_image("acme/app", &[], &image);
+    verifying(&server).put_tags(&app(), &raw(&image), &[tag("a"), tag("b"), tag("c")]).await.unwrap();
+    assert_eq!(server.count(|r| r.method == "PUT"), 1);
+    assert_eq!(server.count(|r| r.method == "HEAD"), 3);
+}
+
+#[tokio::test]
+async fn what_a_bulk_answer_leaves_out_is_set_one_by_one() {
+    let image = image();
+    let manifest = raw(&image);
+    let partial = |value: &str| {
+        let digest = ("Docker-Content-Digest".to_owned(), manifest.digest().to_string());
+        let headers = vec![digest, ("OCI-Tag".to_owned(), value.to_owned())];
+        Action::Status { code: 201, headers, body: "-".to_owned() }
+    };
+    // Tags that nobody asked for are nobody's business, and what is no tag says nothing.
+    for (answer, puts) in [("a", 3), ("a, b", 2), ("a,b,c", 1), ("z", 4), ("..", 4), ("", 4)] {
+        let server = Server::start(Options::default());
+        server.put_image("acme/app", &["a", "b"], &image);
+        server.put_image("acme/app", &["c"], &image);
+        server.fault(Fault::on("PUT", "?tag=", partial(answer)));
+        let tags = [tag("a"), tag("b"), tag("c")];
+        anonymous(&server).put_tags(&app(), &manifest, &tags).await.unwrap();
+        assert_eq!(server.count(|r| r.method == "PUT"), puts, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn equal_tags_on_a_registry_that_moves_none_are_a_success_and_others_are_named() {
+    let (image, theirs) = (image(), ImageBuilder::new("linux/arm64").build());
+    for (oci_tag, code) in [(true, 409), (false, 400), (true, 412), (false, 403)] {
+        let server = Server::start(Options { immutable_tags: Some(code), oci_tag, ..Options::default() });
+        server.put_image("acme/app", &["a"], &image);
+        server.put_image("acme/app", &["b"], &theirs);
+        let registry = anonymous(&server);
+        registry.put_tags(&app(), &raw(&image), &[tag("a"), tag("c")]).await.unwrap();
+        let tags = [tag("d"), tag("b"), tag("a")];
+        let error = registry.put_tags(&app(), &raw(&image), &tags).await.unwrap_err();
+        assert!(error.to_string().ends_with("not all tags were written (written: d, a; not: b)"), "{error}");
+        assert!(chain(&error).contains("tag b exists and is immutable"), "{}", chain(&error));
+        assert_eq!(server.tags("acme/app")["d"], image.digest());
+        assert_eq!(server.history("acme/app", "b"), [theirs.digest()]);
+        let RegistryError::Tags { written, missing, .. } = &error else { panic!("{error:?}") };
+        assert_eq!((written.as_slice(), missing.as_slice()), (&[tag("d"), tag("a")][..], &[tag("b")][..]));
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_goes_away_while_it_tags_says_what_is_not_known() {
+    let image = image();
+    let server = Server::start(Options::default());
+    server.put_image("acme/app", &[], &image);
+    server.fault(Fault::on("PUT", "/manifests/", Action::status(503)).times(usize::MAX));
+    let options = RegistryOptions { attempts: 2, ..options() };
+    let registry = Registry::new(server.host().parse().unwrap(), http(), options);
+    let error = registry.put_tags(&app(), &raw(&image), &[tag("a"), tag("b")]).await.unwrap_err();
+    assert_eq!(error.class(), Class::Unavailable);
+    assert!(error.to_string().ends_with("(written: none; not: a, b)"), "{error}");
+    assert_eq!(server.requests().len(), 2, "one request for both, twice");
+    let error = registry.put_tags(&app(), &raw(&image), &[tag("a")]).await.unwrap_err();
+    assert!(error.to_string().starts_with("pushing manifest"), "{error}");
 }

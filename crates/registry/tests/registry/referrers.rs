@@ -199,16 +199,190 @@ async fn a_failed_look_at_the_index_writes_nothing() {
     assert_eq!(found.len(), 1, "the first is still listed");
 }
 
+/// GitLab takes the fallback tag for the digest. Where it takes the tag all the same when it is written, all is well.
 #[tokio::test]
-async fn a_registry_that_confuses_tag_and_digest_is_named() {
+async fn a_tag_that_leads_to_the_subject_is_an_empty_list_and_may_be_written() {
     let server = Server::start(Options { referrers: Referrers::Off, dash_tags: true, ..Options::default() });
     let subject = subject(&server);
+    assert_eq!(anonymous(&server).referrers(&app(), &subject.digest, None).await.unwrap(), []);
+    for number in 0..2 {
+        anonymous(&server).attach(&app(), &subject, &evidence(&subject, number)).await.unwrap();
+    }
+    assert_eq!(anonymous(&server).referrers(&app(), &subject.digest, None).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_tag_that_cannot_hold_the_list_is_named_and_nobodys_tag_is_overwritten() {
+    let named = "with the subject itself, so it cannot hold referrers";
+    let taken_for_a_digest = Action::Status {
+        code: 400,
+        headers: Vec::new(),
+        body: r#"{"errors":[{"code":"DIGEST_INVALID","message":"no"}]}"#.to_owned(),
+    };
+    let taken_and_hidden = Action::Status { code: 201, headers: Vec::new(), body: "-".to_owned() };
+    for action in [taken_for_a_digest, taken_and_hidden] {
+        let options = Options { referrers: Referrers::Off, dash_tags: true, ..Options::default() };
+        let server = Server::start(options);
+        let subject = subject(&server);
+        server.fault(Fault::on("PUT", "/manifests/sha256-", action));
+        let error = anonymous(&server).attach(&app(), &subject, &evidence(&subject, 0)).await.unwrap_err();
+        assert!(chain(&error).contains(named), "{}", chain(&error));
+    }
+    // Somebody has tagged the subject so: that is no list, and his.
+    let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
+    let subject = subject(&server);
+    let (media_type, bytes) = server.manifest("acme/app", subject.digest.as_str()).unwrap();
+    let tag = FallbackIndex::tag(&subject.digest);
+    server.put_manifest("acme/app", &[tag.as_str()], &media_type, bytes);
     let error = anonymous(&server).attach(&app(), &subject, &evidence(&subject, 0)).await.unwrap_err();
-    assert!(
-        chain(&error).contains("with the subject itself, so it cannot hold referrers"),
-        "{}",
-        chain(&error)
-    );
+    assert!(chain(&error).contains(named), "{}", chain(&error));
+    assert_eq!(server.tags("acme/app")[tag.as_str()], subject.digest.as_str());
+}
+
+/// What go-containerregistry and cosign have left behind on registries without the API (cosign#4641).
+#[tokio::test]
+async fn entries_that_others_wrote_wrong_are_mended_when_we_write() {
+    let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
+    let subject = subject(&server);
+    let theirs: Vec<RawManifest> = (0..3).map(|number| evidence(&subject, number)).collect();
+    let stray = ArtifactManifest::new(TYPE).with_annotation("of", "another subject").build();
+    for manifest in theirs.iter().chain([&stray]) {
+        server.put_manifest("acme/app", &[], manifest.media_type(), manifest.bytes().to_vec());
+    }
+    let bare = |manifest: &RawManifest, kind: Option<&str>| Descriptor {
+        artifact_type: kind.map(str::to_owned),
+        ..manifest.descriptor()
+    };
+    let entries = [
+        bare(&theirs[0], Some("application/vnd.oci.empty.v1+json")),
+        bare(&theirs[1], Some(TYPE)),
+        FallbackIndex::entry(&theirs[2], &theirs[2].parse().unwrap()),
+        bare(&stray, None),
+    ];
+    let mut index = FallbackIndex::empty(&subject.digest);
+    entries.iter().for_each(|entry| index.merge(entry.clone()));
+    let built = index.build().unwrap();
+    let tag = FallbackIndex::tag(&subject.digest);
+    server.put_manifest("acme/app", &[tag.as_str()], built.media_type(), built.bytes().to_vec());
+
+    let registry = anonymous(&server);
+    registry.attach(&app(), &subject, &evidence(&subject, 9)).await.unwrap();
+    let found = registry.referrers(&app(), &subject.digest, None).await.unwrap();
+    assert_eq!(found.len(), 5);
+    for (position, manifest) in theirs.iter().enumerate() {
+        assert_eq!(found[position], FallbackIndex::entry(manifest, &manifest.parse().unwrap()));
+    }
+    assert_eq!(found[3], entries[3], "not ours to say what it is");
+    assert_eq!(server.count(|r| r.method == "GET" && r.path.contains("/manifests/sha256:")), 3);
+    server.clear_log();
+    registry.attach(&app(), &subject, &evidence(&subject, 10)).await.unwrap();
+    let looked = server.count(|r| r.method == "GET" && r.path.contains("/manifests/sha256:"));
+    assert_eq!(looked, 0, "what was looked into once is known");
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_is_left_as_it_is() {
+    let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
+    let subject = subject(&server);
+    let theirs = evidence(&subject, 0);
+    server.put_manifest("acme/app", &[], theirs.media_type(), theirs.bytes().to_vec());
+    let mut index = FallbackIndex::empty(&subject.digest);
+    index.merge(theirs.descriptor());
+    let (built, tag) = (index.build().unwrap(), FallbackIndex::tag(&subject.digest));
+    server.put_manifest("acme/app", &[tag.as_str()], built.media_type(), built.bytes().to_vec());
+    server.fault(Fault::on("GET", "/manifests/sha256:", Action::status(403)).times(usize::MAX));
+    let registry = anonymous(&server);
+    registry.attach(&app(), &subject, &evidence(&subject, 1)).await.unwrap();
+    let found = registry.referrers(&app(), &subject.digest, None).await.unwrap();
+    assert_eq!((found.len(), &found[0]), (2, &theirs.descriptor()));
+}
+
+#[tokio::test]
+async fn a_write_that_may_have_arrived_is_not_repeated_over_what_others_wrote_meanwhile() {
+    for action in [Action::status(503), Action::ResetAfter, Action::ResetBefore, Action::too_many_requests(1)]
+    {
+        let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
+        let subject = subject(&server);
+        server.fault(Fault::on("PUT", "/manifests/sha256-", action));
+        let registry = anonymous(&server);
+        registry.attach(&app(), &subject, &evidence(&subject, 0)).await.unwrap();
+        let sent: Vec<String> = server
+            .requests()
+            .iter()
+            .filter(|request| request.path.contains("/manifests/sha256-"))
+            .map(|request| request.method.clone())
+            .collect();
+        let again = sent.windows(2).any(|pair| pair == ["PUT", "PUT"]);
+        assert!(!again, "read again before each write: {sent:?}");
+        assert_eq!(registry.referrers(&app(), &subject.digest, None).await.unwrap().len(), 1);
+    }
+}
+
+/// As 32 processes, then as 32 tasks of one process: nothing is lost, and it ends in reasonable time.
+#[tokio::test]
+async fn thirty_two_writers_at_once_lose_nothing() {
+    for latency in [0, 5] {
+        let options = Options {
+            referrers: Referrers::Off,
+            latency: Duration::from_millis(latency),
+            ..Options::default()
+        };
+        let server = Server::start(options);
+        let subject = subject(&server);
+        let attachments = (0..32).map(|number| {
+            let (registry, subject) = (anonymous(&server), subject.clone());
+            async move { registry.attach(&app(), &subject, &evidence(&subject, number)).await }
+        });
+        let began = std::time::Instant::now();
+        futures_util::future::try_join_all(attachments).await.unwrap();
+        let found = anonymous(&server).referrers(&app(), &subject.digest, None).await.unwrap();
+        let writes = server.count(|r| r.method == "PUT" && r.path.contains("/manifests/sha256-"));
+        eprintln!(
+            "{latency} ms: {:?}, {writes} writes, {} requests",
+            began.elapsed(),
+            server.requests().len()
+        );
+        assert_eq!(found.len(), 32, "{latency} ms");
+        assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+    }
+}
+
+/// go-containerregistry's server lists each referrer under the type of its configuration, which for artifacts is the empty one.
+#[tokio::test]
+async fn what_is_listed_without_its_type_may_be_what_is_wanted() {
+    let server = Server::start(Options::default());
+    let (image, of_type) = (subject(&server), |kind: &str, number: usize| {
+        let mut entry = evidence(&subject(&server), number).descriptor();
+        entry.artifact_type = (!kind.is_empty()).then(|| kind.to_owned());
+        entry
+    });
+    let empty = "application/vnd.oci.empty.v1+json";
+    let listed = [
+        of_type(empty, 1),
+        of_type("", 2),
+        of_type("application/wanted", 3),
+        of_type("application/other", 4),
+    ];
+    let body = serde_json::json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": listed});
+    let headers = vec![("Content-Type".to_owned(), "application/vnd.oci.image.index.v1+json".to_owned())];
+    let answer = Action::Status { code: 200, headers, body: body.to_string() };
+    server.fault(Fault::on("GET", "/referrers/", answer));
+    let found =
+        anonymous(&server).referrers(&app(), &image.digest, Some("application/wanted")).await.unwrap();
+    let found: Vec<_> = found.iter().map(|entry| entry.digest.clone()).collect();
+    assert_eq!(found, listed[..3].iter().map(|entry| entry.digest.clone()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn thirty_two_tasks_of_one_client_write_together() {
+    let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
+    let (subject, registry, repository) = (subject(&server), anonymous(&server), app());
+    let manifests: Vec<RawManifest> = (0..32).map(|number| evidence(&subject, number)).collect();
+    let attachments = manifests.iter().map(|manifest| registry.attach(&repository, &subject, manifest));
+    futures_util::future::try_join_all(attachments).await.unwrap();
+    assert_eq!(registry.referrers(&app(), &subject.digest, None).await.unwrap().len(), 32);
+    let writes = server.count(|r| r.method == "PUT" && r.path.contains("/manifests/sha256-"));
+    assert!(writes <= 3, "{writes} writes of the index");
 }
 
 #[tokio::test]

@@ -101,3 +101,19 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// How many round trips deep the requests so far were, at a registry that waits this long with each
+/// answer: the longest row of requests of which each began after the one before was answered.
+pub(crate) fn depth(server: &Server, latency: Duration) -> usize {
+    let mut begins: Vec<Duration> = server.requests().iter().map(|request| request.at).collect();
+    begins.sort();
+    let mut depth = 0;
+    let mut answered = Duration::ZERO;
+    for at in begins {
+        if at >= answered {
+            depth += 1;
+            answered = at + latency;
+        }
+    }
+    depth
+}

@@ -1,11 +1,17 @@
 //! Whole images: how many requests, in which order, and again.
 
-use granary_oci::{ArtifactManifest, Descriptor, Digest, EMPTY_JSON, RawManifest, empty_descriptor};
-use granary_registry::{BlobSource, CopyOptions, TransferOptions, TransferReport};
-use granary_testkit::image::{Image, ImageBuilder};
-use granary_testkit::registry::{Action, Fault, Options, Referrers, Registry as Server};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::support::{PASSWORD, USER, anonymous, app, content, log, repository, with_password};
+use granary_oci::{Descriptor, Digest, RawManifest};
+use granary_registry::{
+    BlobFate, BlobSource, Class, Content, PlanError, TransferError, TransferOptions, TransferReport,
+};
+use granary_testkit::image::{Image, ImageBuilder};
+use granary_testkit::registry::{Action, Auth, Fault, Options, Registry as Server, Request};
+
+use crate::support::{PASSWORD, USER, anonymous, app, content, log, raw, repository, with_password};
 
 fn platform(name: &str, seed: u64) -> Image {
     let builder = ImageBuilder::new(name);
@@ -14,27 +20,6 @@ fn platform(name: &str, seed: u64) -> Image {
 
 fn index() -> Image {
     Image::index(&[platform("linux/amd64", 10), platform("linux/arm64", 20)])
-}
-
-fn digest(image: &Image) -> Digest {
-    image.digest().parse().unwrap()
-}
-
-/// Three pieces of evidence about the image, each with a blob of its own.
-fn attach_three(server: &Server, repository: &str, image: &Image) -> Vec<RawManifest> {
-    let raw = crate::support::raw(image);
-    server.put_blob(repository, EMPTY_JSON);
-    let build = |number: u8| {
-        let blob = vec![number; 500];
-        server.put_blob(repository, blob.clone());
-        let manifest = ArtifactManifest::new("application/vnd.example")
-            .with_layers(vec![Descriptor::of("application/json", &blob)])
-            .with_subject(&raw.descriptor())
-            .build();
-        server.put_manifest(repository, &[], manifest.media_type(), manifest.bytes().to_vec());
-        manifest
-    };
-    (0..3).map(build).collect()
 }
 
 #[tokio::test]
@@ -50,7 +35,11 @@ async fn a_cold_push_and_the_same_again() {
     assert_eq!(server.tags("acme/app").len(), 0, "nothing is tagged");
     server.clear_log();
     let report = registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap();
-    assert_eq!(report, TransferReport { top_present: true, ..TransferReport::default() });
+    assert_eq!(
+        report,
+        TransferReport { top_present: true, manifests_present: 3, ..TransferReport::default() }
+    );
+    assert_eq!(report.to_string(), "there already");
     assert_eq!(server.requests().len(), 1, "{:#?}", log(&server));
 }
 
@@ -80,75 +69,6 @@ async fn children_come_before_their_index_and_nothing_is_tagged_when_something_f
         .collect();
     assert_eq!(written.len(), 3);
     assert!(written[2].ends_with(image.digest()), "the index comes last");
-}
-
-#[tokio::test]
-async fn copied_within_a_registry_with_referrers() {
-    for (referrers, most) in [(Referrers::On, 31), (Referrers::Off, 60)] {
-        let server = Server::start(Options { referrers, ..Options::default() });
-        let image = index();
-        server.put_image("acme/candidates", &["1.0.0-rc.1"], &image);
-        let evidence = if referrers == Referrers::On {
-            attach_three(&server, "acme/candidates", &image)
-        } else {
-            Vec::new()
-        };
-        let registry = anonymous(&server);
-        let from = repository("acme/candidates");
-        let content =
-            registry.read_content(&from, &digest(&image), &CopyOptions { referrers: true }).await.unwrap();
-        let options = TransferOptions { fresh_repository: true, ..TransferOptions::default() };
-        let report = registry.push_content(&app(), &content, &options).await.unwrap();
-        assert_eq!(report.blobs_uploaded, 0, "everything is mounted");
-        assert!(server.requests().len() <= most, "{} {:#?}", server.requests().len(), log(&server));
-        for manifest in image.manifests() {
-            assert_eq!(server.manifest("acme/app", &manifest.digest).unwrap().1, manifest.bytes);
-        }
-        assert_eq!(server.referrers("acme/app", image.digest()).len(), evidence.len());
-    }
-}
-
-#[tokio::test]
-async fn copied_to_another_registry_and_again() {
-    let (from, to) = (
-        Server::start(Options::default()),
-        Server::start(Options { referrers: Referrers::Off, ..Options::default() }),
-    );
-    let image = index();
-    from.put_image("acme/src", &["1"], &image);
-    let evidence = attach_three(&from, "acme/src", &image);
-    let (source, target) = (anonymous(&from), anonymous(&to));
-    let read = CopyOptions { referrers: true };
-    let content = source.read_content(&repository("acme/src"), &digest(&image), &read).await.unwrap();
-    assert!(content.blobs.iter().all(|(_, source)| matches!(source, BlobSource::Remote { .. })));
-    let options = TransferOptions::default();
-    let report = target.push_content(&app(), &content, &options).await.unwrap();
-    assert_eq!((report.blobs_uploaded, report.manifests), (12 + 4, 6));
-    let listed = target.referrers(&app(), &digest(&image), None).await.unwrap();
-    assert_eq!(listed.len(), 3);
-    assert!(evidence.iter().all(|manifest| listed.iter().any(|entry| entry.digest == *manifest.digest())));
-    assert_eq!(to.blob("acme/app", empty_descriptor().digest.as_str()).unwrap(), EMPTY_JSON);
-    to.clear_log();
-    let report = target.push_content(&app(), &content, &options).await.unwrap();
-    assert_eq!((report.top_present, report.manifests), (true, 0));
-    assert_eq!(to.requests().len(), 2, "the top and the list: {:#?}", log(&to));
-}
-
-#[tokio::test]
-async fn a_copy_that_died_before_its_referrers_is_finished() {
-    let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
-    let source = Server::start(Options::default());
-    let image = index();
-    source.put_image("acme/src", &["1"], &image);
-    attach_three(&source, "acme/src", &image);
-    let read = CopyOptions { referrers: true };
-    let content =
-        anonymous(&source).read_content(&repository("acme/src"), &digest(&image), &read).await.unwrap();
-    let registry = anonymous(&server);
-    server.fault(Fault::on("PUT", "/manifests/sha256-", Action::status(403)));
-    registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap_err();
-    registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap();
-    assert_eq!(registry.referrers(&app(), &digest(&image), None).await.unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -184,4 +104,193 @@ async fn a_top_that_the_caller_did_not_find_is_not_looked_for_again() {
     anonymous(&server).push_content(&app(), &content(&image), &options).await.unwrap();
     assert_eq!(server.count(|r| r.method == "HEAD" && r.path.contains("/manifests/")), 0);
     assert_eq!(server.count(|r| r.method == "HEAD" && r.path.contains("/blobs/")), 12, "blobs may be there");
+}
+
+#[tokio::test]
+async fn a_plan_reads_only_and_is_good_for_the_transfer() {
+    let server = Server::start(Options::with_token(USER, PASSWORD));
+    let (registry, content) = (with_password(&server, PASSWORD), content(&index()));
+    let options = TransferOptions::default();
+    let plan = registry.plan_transfer(&app(), &content, &options).await.unwrap();
+    assert_eq!(server.count(Request::is_write), 0);
+    let asked = server.requests().into_iter().find(|request| request.path == "/token").unwrap();
+    assert!(!asked.query.contains("push"), "nobody asks for more than a dry run needs: {}", asked.query);
+    assert_eq!(plan.lines().len(), 1 + 12 + 3);
+    let elsewhere = registry.execute(&repository("acme/other"), &plan, &options).await.unwrap_err();
+    assert!(matches!(elsewhere, TransferError::Plan(PlanError::OtherTarget { .. })), "{elsewhere}");
+    assert_eq!(server.count(Request::is_write), 0);
+    let report = registry.execute(&app(), &plan, &options).await.unwrap();
+    assert_eq!((report.blobs_uploaded, report.manifests), (12, 3));
+    let plan = registry.plan_transfer(&app(), &content, &options).await.unwrap();
+    assert!(plan.is_empty() && plan.top_present());
+}
+
+#[tokio::test]
+async fn the_report_says_what_was_skipped_and_why() {
+    let server = Server::start(Options::default());
+    let blobs: Vec<Vec<u8>> = (1..=5u8).map(|number| vec![number; 100_000 * usize::from(number)]).collect();
+    let layers: Vec<Descriptor> = blobs.iter().map(|blob| Descriptor::of("a/b", blob)).collect();
+    let manifest =
+        granary_oci::ArtifactManifest::new("application/vnd.example").with_layers(layers.clone()).build();
+    server.put_blob("acme/base", blobs[0].clone());
+    server.put_blob("acme/app", blobs[1].clone());
+    server.put_blob("acme/app", blobs[2].clone());
+    let registry = anonymous(&server);
+    let in_base = BlobSource::Remote { registry: registry.clone(), repository: repository("acme/base") };
+    let in_memory = |bytes: &[u8]| BlobSource::Bytes(bytes.to_vec().into());
+    let mut sources: Vec<(Descriptor, BlobSource)> =
+        layers.iter().zip(&blobs).map(|(layer, blob)| (layer.clone(), in_memory(blob))).collect();
+    sources[0].1 = in_base;
+    sources.push((granary_oci::empty_descriptor(), in_memory(granary_oci::EMPTY_JSON)));
+    // A look makes it known.
+    registry
+        .push_blob(&app(), &layers[1], &sources[1].1, &granary_registry::PushOptions::default())
+        .await
+        .unwrap();
+    let content =
+        Content { manifests: vec![manifest.clone()], blobs: sources, top: manifest.digest().clone() };
+    let fates: Arc<Mutex<Vec<(u64, BlobFate)>>> = Arc::default();
+    let told: Arc<Mutex<BTreeMap<Digest, u64>>> = Arc::default();
+    let options = TransferOptions {
+        settled: Some(Arc::new({
+            let fates = fates.clone();
+            move |blob, fate| fates.lock().unwrap().push((blob.size, fate.clone()))
+        })),
+        progress: Some(Arc::new({
+            let told = told.clone();
+            move |digest, more| *told.lock().unwrap().entry(digest.clone()).or_default() += more
+        })),
+        ..TransferOptions::default()
+    };
+    // The largest is sent twice, and counts once.
+    server.fault(Fault::on("PUT", "/blobs/uploads/", Action::ResetRequestAt(300_000)));
+    let report = registry.push_content(&app(), &content, &options).await.unwrap();
+    assert_eq!(report.to_string(), "3 blobs sent (878.9 KiB), 1 mounted from acme/base, 2 there already");
+    assert_eq!((report.blobs_known, report.blobs_present, report.bytes_present), (1, 2, 500_000));
+    assert_eq!((report.bytes_uploaded, report.bytes_mounted), (900_002, 100_000));
+    let mut fates = fates.lock().unwrap().clone();
+    fates.sort_by_key(|(size, _)| *size);
+    let from = repository("acme/base");
+    let expected = [
+        (2, BlobFate::Uploaded),
+        (100_000, BlobFate::Mounted { from }),
+        (200_000, BlobFate::Known),
+        (300_000, BlobFate::Found),
+        (400_000, BlobFate::Uploaded),
+        (500_000, BlobFate::Uploaded),
+    ];
+    assert_eq!(fates, expected);
+    let told: Vec<u64> = told.lock().unwrap().values().copied().collect();
+    assert_eq!(told.iter().sum::<u64>(), 900_002, "{told:?}");
+}
+
+#[tokio::test]
+async fn what_was_begun_of_a_round_is_finished() {
+    let server = Server::start(Options::default());
+    let image = Image::index(&[platform("linux/amd64", 10), platform("linux/arm64", 20)]);
+    let child = image.manifests()[1].digest.clone();
+    server.fault(Fault::on("PUT", &child, Action::Delay(Duration::from_millis(300))));
+    server.fault(Fault::on("PUT", &image.manifests()[0].digest, Action::status(403)));
+    let refused = anonymous(&server)
+        .push_content(&app(), &content(&image), &TransferOptions::default())
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("403"), "{refused}");
+    let put = |part: &str| server.requests().into_iter().find(|r| r.method == "PUT" && r.path.contains(part));
+    assert_eq!(put(&child).unwrap().status, Some(201), "it has its answer");
+    assert!(put(image.digest()).is_none(), "the index is not begun");
+}
+
+fn nested() -> (Image, Content) {
+    let inner = index();
+    let outer = Image::index(&[inner, platform("linux/s390x", 30)]);
+    let content = content(&outer);
+    (outer, content)
+}
+
+#[tokio::test]
+async fn a_nested_index_is_refused_before_anything_is_written() {
+    let (image, content) = nested();
+    let (outer, inner) = content.nested_index().unwrap();
+    assert_eq!(outer.as_str(), image.digest());
+    let with_token = Options::with_token(USER, PASSWORD).auth;
+    // Gitea takes Basic without a challenge, so one is asked for.
+    for auth in [with_token, Options::with_basic(USER, PASSWORD).auth] {
+        for fresh_repository in [false, true] {
+            let is_basic = matches!(auth, Auth::Basic { .. });
+            let server = Server::start(Options { auth: auth.clone(), ..Options::gitea() });
+            if is_basic {
+                let challenge = r#"Bearer realm="/v2/token",service="container_registry",scope="*""#;
+                let headers = vec![("WWW-Authenticate".to_owned(), challenge.to_owned())];
+                let bare = |r: &Request| r.path == "/v2/" && r.authorization.is_none();
+                server.fault(Fault::when(bare, Action::Status { code: 401, headers, body: String::new() }));
+            }
+            let registry = with_password(&server, PASSWORD);
+            let options = TransferOptions { fresh_repository, ..TransferOptions::default() };
+            let error = registry.push_content(&app(), &content, &options).await.unwrap_err();
+            let expected = format!(
+                "index {outer} lists another index, {inner}, and {} refuses an index inside an index: list the \
+                 platform manifests in one flat index, or use another registry",
+                server.host()
+            );
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(server.count(Request::is_write), 0, "{:#?}", log(&server));
+            assert_eq!(registry.refuses_nested_indexes(), Some(true));
+            let early = registry.check_nested_indexes(&app(), &content).await.unwrap_err();
+            assert_eq!(early.to_string(), expected);
+            let flat = crate::support::content(&index());
+            registry.check_nested_indexes(&app(), &flat).await.unwrap();
+            registry.push_content(&app(), &flat, &options).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_registries_take_nested_indexes() {
+    let (image, content) = nested();
+    for options in
+        [Options::default(), Options::with_token(USER, PASSWORD), Options::with_basic(USER, PASSWORD)]
+    {
+        let server = Server::start(options);
+        let registry = with_password(&server, PASSWORD);
+        registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap();
+        for manifest in image.manifests() {
+            assert_eq!(server.manifest("acme/app", &manifest.digest).unwrap().1, manifest.bytes);
+        }
+        assert_eq!(registry.refuses_nested_indexes(), Some(false));
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_the_subject_first_gets_it_first() {
+    let server = Server::start(Options::default());
+    let image = index();
+    let mut content = content(&image);
+    let top = raw(&image);
+    let on = |subject: &RawManifest, name: &str| {
+        granary_oci::ArtifactManifest::new(name).with_subject(&subject.descriptor()).build()
+    };
+    let sbom = on(&top, "application/vnd.example.sbom");
+    let signature = on(&sbom, "application/vnd.example.signature");
+    content.manifests.extend([sbom.clone(), signature.clone()]);
+    let empty = BlobSource::Bytes(granary_oci::EMPTY_JSON.into());
+    content.blobs.push((granary_oci::empty_descriptor(), empty));
+    let registry = anonymous(&server);
+    // Shows that the registry keeps the lists itself.
+    registry.referrers(&app(), top.digest(), None).await.unwrap();
+    for manifest in [&sbom, &signature] {
+        server.fault(Fault::on("PUT", manifest.digest().as_str(), Action::status(404)));
+    }
+    let report = registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap();
+    assert_eq!((report.manifests, report.referrers), (5, 2));
+    assert_eq!(server.referrers("acme/app", image.digest()), [sbom.digest().to_string()]);
+    assert_eq!(server.referrers("acme/app", sbom.digest().as_str()), [signature.digest().to_string()]);
+    // Refused for good is refused.
+    let server = Server::start(Options::default());
+    let registry = anonymous(&server);
+    registry.referrers(&app(), top.digest(), None).await.unwrap();
+    server.fault(Fault::on("PUT", sbom.digest().as_str(), Action::status(404)).times(2));
+    let error = registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap_err();
+    let TransferError::Registry(error) = error else { panic!("{error}") };
+    assert_eq!(error.class(), Class::Refused);
 }
