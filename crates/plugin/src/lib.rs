@@ -27,7 +27,7 @@ pub use context::Context;
 pub use environment::Env;
 pub use failure::{Failure, Kind, Refusal};
 pub use network::Network;
-pub use output::{Level, Output, Progress, Table};
+pub use output::{Level, Output, Progress, Table, bytes, rate, seconds};
 pub use pem::{Pem, PemError};
 pub use report::{Artifact, Facts, Outcome, StepResult};
 pub use run::{Example, Plugin, main};

@@ -8,14 +8,17 @@ mod progress;
 mod table;
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use granary_redact::{Redactor, Secret};
 
-pub use progress::Progress;
+pub use progress::{Progress, bytes, rate};
 pub use table::Table;
+
+/// Takes away what a longer text has left on the line of a terminal.
+const CLEAR_REST: &str = "\u{1b}[K";
 
 /// How many of the things done are kept for the report of a run that was stopped.
 const LONGEST_RECORD: usize = 200;
@@ -56,6 +59,10 @@ struct Inner {
     level: Level,
     redactor: Redactor,
     sink: Sink,
+    /// Standard output is watched by somebody, so a line may be written over.
+    terminal: bool,
+    /// A bar stands on the last line of the terminal.
+    has_bar: bool,
     done: Vec<String>,
 }
 
@@ -73,16 +80,23 @@ enum Stream {
 impl Output {
     /// Prints to this process's standard output and error.
     pub(crate) fn to_process() -> Self {
-        Output::new(Sink::Process, Level::Info)
+        Output::new(Sink::Process, Level::Info, std::io::stdout().is_terminal())
     }
 
     /// Keeps everything, for tests: read it with [`Self::taken`].
     pub fn to_memory(level: Level) -> Self {
-        Output::new(Sink::Memory { out: String::new(), err: String::new() }, level)
+        Output::new(Sink::Memory { out: String::new(), err: String::new() }, level, false)
     }
 
-    fn new(sink: Sink, level: Level) -> Self {
-        Output(Arc::new(Mutex::new(Inner { level, redactor: Redactor::new(), sink, done: Vec::new() })))
+    #[cfg(test)]
+    fn to_terminal_memory(level: Level) -> Self {
+        Output::new(Sink::Memory { out: String::new(), err: String::new() }, level, true)
+    }
+
+    fn new(sink: Sink, level: Level, terminal: bool) -> Self {
+        let redactor = Redactor::new();
+        let inner = Inner { level, redactor, sink, terminal, has_bar: false, done: Vec::new() };
+        Output(Arc::new(Mutex::new(inner)))
     }
 
     /// What a memory output has got so far, standard output and standard error, and forgets it.
@@ -183,6 +197,30 @@ impl Output {
         Progress::new(self.clone(), label.into(), total)
     }
 
+    fn has_terminal(&self) -> bool {
+        self.inner().terminal
+    }
+
+    /// Writes over the last line of the terminal.
+    fn show_bar(&self, text: &str) {
+        let mut inner = self.inner();
+        if Level::Info <= inner.level {
+            let text = harmless(&inner.redactor.clean(text));
+            inner.has_bar = false;
+            inner.write(Stream::Out, &format!("\r{text}{CLEAR_REST}"));
+            inner.flush();
+            inner.has_bar = true;
+        }
+    }
+
+    fn hide_bar(&self) {
+        let mut inner = self.inner();
+        if inner.has_bar {
+            inner.write(Stream::Out, "");
+            inner.flush();
+        }
+    }
+
     /// Prints from the panic hook, where the lock may be held by the very thread that panics.
     pub(crate) fn after_panic(&self, text: &str) {
         if let Ok(mut inner) = self.0.try_lock() {
@@ -207,12 +245,23 @@ impl Output {
 
 impl Inner {
     fn write(&mut self, stream: Stream, text: &str) {
+        if std::mem::take(&mut self.has_bar) {
+            self.write(Stream::Out, &format!("\r{CLEAR_REST}"));
+            self.flush();
+        }
         match (&mut self.sink, stream) {
             (Sink::Memory { out, .. }, Stream::Out) => out.push_str(text),
             (Sink::Memory { err, .. }, Stream::Err) => err.push_str(text),
             // Whoever read the log is gone; that is no reason to stop half-way through a promotion.
             (Sink::Process, Stream::Out) => drop(std::io::stdout().lock().write_all(text.as_bytes())),
             (Sink::Process, Stream::Err) => drop(std::io::stderr().lock().write_all(text.as_bytes())),
+        }
+    }
+
+    /// Standard output keeps what does not end in a line's end to itself.
+    fn flush(&self) {
+        if matches!(self.sink, Sink::Process) {
+            drop(std::io::stdout().lock().flush());
         }
     }
 }

@@ -96,5 +96,12 @@ pub const REGISTRY: Group = Group {
              release; its tag is written last.",
         )
         .default_told("the first of `sources`; in later steps what the step before says"),
+        Setting::new(
+            "verify",
+            Form::Bool,
+            "Look at each tag after it was written, at one request each: some registries answer that they took a tag \
+             and leave it where it was when two write it at once (Harbor). The step then fails.",
+        )
+        .default("false"),
     ],
 };
