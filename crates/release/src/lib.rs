@@ -8,6 +8,7 @@ mod commit;
 mod evidence;
 mod numbering;
 mod order;
+mod rc_claim;
 mod set;
 mod tags;
 mod version;
@@ -16,6 +17,9 @@ pub use commit::{CommitId, ParseCommitError};
 pub use evidence::{EvidenceRules, MAX_BUNDLES, Rejection, TestOutcome, TestRun, Verdict, judge};
 pub use numbering::{NumberingError, OnTaken, derived_version, next_base};
 pub use order::{Standing, standing};
+pub use rc_claim::{
+    MAX_RC_CLAIMS, RC_CLAIM_ARTIFACT_TYPE, RcClaimError, RcClaimName, RcClaimant, RcNext, Sequence,
+};
 pub use set::{FoundSet, Member, ReleaseSet, SET_ARTIFACT_TYPE, SetError};
 pub use tags::{TagKind, VersionTags, reserved};
 pub use version::{Bump, Candidate, ParseVersionError, Version};

@@ -14,6 +14,10 @@ use crate::{CommitId, FoundSet, NumberingError, OnTaken, Version, VersionTags, d
 /// quick once more; of twenty that start at once, nineteen are superseded after the first.
 pub const MAX_CLAIMS: usize = 16;
 
+/// How many sets are read together with those that tell the order. A candidate that has been overtaken is
+/// known for one after one or two reads; what else is taken since its base may be hundreds.
+const READ_WITH_ORDER: usize = 8;
+
 /// Which version is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -140,6 +144,7 @@ pub struct Claiming {
     /// `None` where there is no such set: the version was not published by this suite.
     pub(super) holders: BTreeMap<Version, Option<FoundSet>>,
     pub(super) carried: BTreeSet<Version>,
+    adopted: Option<Version>,
 }
 
 /// One look at the registry.
@@ -163,7 +168,19 @@ impl Claiming {
             claims: BTreeMap::new(),
             holders: BTreeMap::new(),
             carried,
+            adopted: None,
         }
+    }
+
+    /// Says that a given version is there already, with the bytes of this set wherever it is, and that
+    /// nothing says whose it is: put there by hand. It is not taken by others.
+    pub fn adopt(&mut self, version: Version) {
+        self.adopted = Some(version);
+    }
+
+    /// From now on a newer candidate is no reason to stop: somebody has allowed what was found.
+    pub fn allow_older(&mut self) {
+        self.claimant.allow_older = true;
     }
 
     /// Takes in a list: all tags of the lead's candidate repository, the stable versions of its target
@@ -233,11 +250,19 @@ impl Claiming {
             return Ok(Next::Finish(version));
         }
         let mut reads = Reads::default();
+        let mut undecidable = None;
         // Once the set is there, what others do changes nothing any more: they have seen our claim.
         if self.set_written.is_none() && !self.claimant.allow_older {
             match view.order_of_taken() {
                 Order::Newest => {}
+                Order::Unread(unread) if view.unread_sets().count() > READ_WITH_ORDER => {
+                    return Ok(Next::Read(unread));
+                }
                 Order::Unread(unread) => reads = unread,
+                // That there is no version to be had is known, whatever the order may be.
+                Order::Told(told @ Next::Undecidable { .. }) if self.refuses_taken() => {
+                    undecidable = Some(told);
+                }
                 Order::Told(told) => return Ok(told),
             }
         }
@@ -245,15 +270,21 @@ impl Claiming {
         if !reads.claims.is_empty() || !reads.sets.is_empty() {
             return Ok(Next::Read(reads));
         }
-        match self.claimant.wanted {
+        let next = match self.claimant.wanted {
             Wanted::Given(version) => self.given(&view, version),
             Wanted::Derived(on_taken) => self.derived(&view, on_taken),
-        }
+        }?;
+        Ok(undecidable.unwrap_or(next))
+    }
+
+    fn refuses_taken(&self) -> bool {
+        self.claimant.wanted == Wanted::Derived(OnTaken::Refuse)
     }
 
     fn given(&self, view: &View<'_>, version: Version) -> Result<Next, ClaimConflict> {
         let own_set = view.is_own(version);
-        if view.is_taken(version) && !own_set && self.set_written != Some(version) {
+        let adopted = self.adopted == Some(version) && view.has_no_set(version);
+        if view.is_taken(version) && !own_set && !adopted && self.set_written != Some(version) {
             let holder = view.holder(version).map(|found| found.digest.clone());
             return Err(ClaimConflict::Held { version, holder });
         }

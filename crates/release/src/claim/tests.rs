@@ -317,6 +317,53 @@ fn given_versions() {
     ]);
 }
 
+/// Somebody put the very bytes there by hand: no other set holds the version, and it is not moved.
+#[test]
+fn a_given_version_that_is_there_with_our_bytes_is_adopted() {
+    let decides = |tags: &[&str], holder: Option<FoundSet>| {
+        let mut machine = Claiming::new(given(V2).claimant, BTreeSet::new());
+        machine.adopt(V2);
+        let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
+        machine.listed(VersionTags::read(&tags), Vec::new(), now());
+        machine.read_set(V2, holder);
+        machine.next()
+    };
+    assert_eq!(decides(&["1.0.2"], None), Ok(Next::WriteClaim(V2)));
+    let held = |holder| Err(ClaimConflict::Held { version: V2, holder });
+    assert_eq!(decides(&["1.0.2", "set-1.0.2"], Some(older())), held(Some(older().digest)));
+    assert_eq!(decides(&["1.0.2", "set-1.0.2"], None), held(None), "what lies there is no set");
+    assert_eq!(decides(&["set-1.0.2"], None), held(None));
+}
+
+#[test]
+fn that_no_version_is_to_be_had_needs_no_order() {
+    let undated = || set_of(6, 0, "main", None);
+    let mut refuse = wanting(Wanted::Derived(OnTaken::Refuse));
+    let taken = NumberingError::Taken { wanted: V1, highest: V2 };
+    let undecidable = || {
+        Ok(Next::Undecidable { reason: "1.0.2 was made from a candidate without order number".to_owned() })
+    };
+    check(vec![
+        ("order unknown", derived().published_by(&undated(), V2), undecidable()),
+        ("and refused", refuse.clone().published_by(&undated(), V2), Err(ClaimConflict::Numbering(taken))),
+        ("superseded", refuse.clone().published_by(&newer(), V1), superseded(V1)),
+    ]);
+    refuse.claimant.found.set.candidate = "1.0.3-rc.1".parse().unwrap();
+    check(vec![("free, but unknown", refuse.published_by(&undated(), V2), undecidable())]);
+}
+
+#[test]
+fn what_was_found_can_be_allowed_afterwards() {
+    let case = derived().published_by(&newer(), V1);
+    let tags: Vec<Tag> = case.tags.iter().map(|tag| tag.parse().unwrap()).collect();
+    let mut machine = Claiming::new(case.claimant, BTreeSet::new());
+    machine.listed(VersionTags::read(&tags), Vec::new(), now());
+    machine.read_set(V1, Some(newer()));
+    assert_eq!(machine.next(), superseded(V1));
+    machine.allow_older();
+    assert_eq!(machine.next(), Ok(Next::WriteClaim(V2)));
+}
+
 #[test]
 fn two_runs_of_one_commit_do_not_derive_two_versions() {
     let rebuilt = set_of(5, 1, "main", Some(5));
@@ -412,6 +459,9 @@ fn few_requests() {
         [format!("set-1.0.0 {} {} {}", name(&older(), base), name(&older(), V1), name(&newer(), V2))],
         "all at once"
     );
+    let long_ago =
+        (1..=600).fold(derived(), |case, patch| case.published_by(&newer(), Version::new(1, 0, patch)));
+    assert_eq!(reads(long_ago), ["set-1.0.600"], "whoever has been overtaken need not know by how many");
     assert_eq!(
         reads(given(V2).claimed_by(&older(), GIVEN)),
         none,

@@ -47,6 +47,11 @@ impl<'a> View<'a> {
         self.claiming.holders.get(&version)?.as_ref()
     }
 
+    /// Whether the list has a version of which no `set-<X.Y.Z>` says whose it is.
+    pub(super) fn has_no_set(&self, version: Version) -> bool {
+        self.visible.contains(&version) && !self.listing.tags.sets.contains(&version)
+    }
+
     /// Whether `set-<version>` is this set.
     pub(super) fn is_own(&self, version: Version) -> bool {
         self.holder(version).is_some_and(|found| found.digest == self.own().digest)
@@ -166,15 +171,20 @@ impl<'a> View<'a> {
         claimed.chain(held).next()
     }
 
+    /// The taken versions that may be this commit's, as far as it is not known whose they are.
+    pub(super) fn unread_sets(&self) -> impl Iterator<Item = Version> {
+        let claimant = &self.claiming.claimant;
+        let relevant = |version: &Version| match claimant.wanted {
+            Wanted::Given(given) => *version == given,
+            Wanted::Derived(_) => *version >= claimant.lowest_base,
+        };
+        self.taken.iter().copied().filter(relevant).filter_map(|version| self.unread_set(version))
+    }
+
     /// Adds what has to be read besides what the order of taken versions needs.
     pub(super) fn add_unread(&self, reads: &mut Reads) {
         let wanted = self.claiming.claimant.wanted;
-        let relevant = |version: &Version| match wanted {
-            Wanted::Given(given) => *version == given,
-            Wanted::Derived(_) => *version >= self.claiming.claimant.lowest_base,
-        };
-        let sets = self.taken.iter().copied().filter(relevant);
-        reads.sets.extend(sets.filter_map(|version| self.unread_set(version)));
+        reads.sets.extend(self.unread_sets());
         reads.sets.sort_unstable();
         reads.sets.dedup();
 
