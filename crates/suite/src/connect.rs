@@ -60,7 +60,8 @@ pub fn connect(
     http: &Http,
     concurrency: usize,
 ) -> Result<Registry, Failure> {
-    client(&settings.host, settings.credentials.as_ref(), context, http, concurrency)
+    let credentials = settings.credentials.as_ref();
+    client(&settings.host, credentials, settings.verify, context, http, concurrency)
 }
 
 /// A client for another registry. It gets no credentials from settings, which are for `registry` alone.
@@ -73,12 +74,13 @@ pub fn connect_elsewhere(
     http: &Http,
     concurrency: usize,
 ) -> Result<Registry, Failure> {
-    client(host, None, context, http, concurrency)
+    client(host, None, false, context, http, concurrency)
 }
 
-fn client(
+pub(crate) fn client(
     host: &RegistryHost,
     given: Option<&(String, Secret)>,
+    verify: bool,
     context: &Context,
     http: &Http,
     concurrency: usize,
@@ -113,6 +115,7 @@ fn client(
         attempts: context.common.retries + 1,
         concurrency,
         redactor,
+        verify,
         observer: Some(observer(&context.output)),
         ..RegistryOptions::new(Deadline::after(context.remaining()))
     };

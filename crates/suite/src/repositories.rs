@@ -13,12 +13,14 @@ pub struct RepositoryTemplate(String);
 /// Why `repo` cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TemplateError {
-    /// `host/path`, with another host than `registry`.
-    #[error("it names the registry `{found}`, but `registry` is `{registry}`")]
+    /// `host/path`, with another host than the registry's.
+    #[error("it names the registry `{found}`, but `{setting}` is `{registry}`")]
     OtherRegistry {
         /// The host in front of the path.
         found: String,
-        /// The setting.
+        /// The setting that names the registry.
+        setting: &'static str,
+        /// What it says.
         registry: RegistryHost,
     },
     /// A tag or digest behind the path.
@@ -38,12 +40,25 @@ impl RepositoryTemplate {
     /// # Errors
     /// If it is for another registry, has a tag, or is no repository.
     pub fn parse(text: &str, registry: &RegistryHost) -> Result<Self, TemplateError> {
+        Self::parse_for(text, registry, "registry")
+    }
+
+    /// The same where another `setting` than `registry` names the registry.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_for(
+        text: &str,
+        registry: &RegistryHost,
+        setting: &'static str,
+    ) -> Result<Self, TemplateError> {
         let path = match text.split_once('/') {
             Some((host, path)) if host.eq_ignore_ascii_case(registry.as_str()) => path,
             // A first part with a dot or colon is a host in every reference that Docker reads.
             Some((host, _)) if host.contains([':']) || (host.contains('.') && host != registry.as_str()) => {
                 return Err(TemplateError::OtherRegistry {
                     found: without_userinfo(host),
+                    setting,
                     registry: registry.clone(),
                 });
             }

@@ -6,7 +6,7 @@ use granary_redact::Secret;
 
 use crate::repositories::RepositoryTemplate;
 
-/// `registry`, `repo`, `username`, `password`, `lead`.
+/// `registry`, `repo`, `username`, `password`, `lead`, `verify`.
 #[derive(Clone, Debug)]
 pub struct RegistrySettings {
     /// The registry.
@@ -17,6 +17,8 @@ pub struct RegistrySettings {
     pub lead: Option<String>,
     /// Who we are there, where settings say it.
     pub credentials: Option<(String, Secret)>,
+    /// Whether each tag is looked at after it was written.
+    pub verify: bool,
 }
 
 impl RegistrySettings {
@@ -26,15 +28,13 @@ impl RegistrySettings {
             true => reader.parse::<RegistryHost>("registry"),
             false => reader.require("registry", None),
         };
-        let repo = repository(reader, ci, host.as_ref());
+        let text = reader.text("repo").or_else(|| ci.repo.as_ref().map(|repo| repo.to_lowercase()));
+        let text = reader.require("repo", text);
+        let repo = text.and_then(|text| template(reader, "repo", &text, "registry", host.as_ref()?));
         let lead = reader.text("lead");
-        let credentials = match (reader.text("username"), reader.secret("password")) {
-            (Some(username), Some(password)) => Some((username, password)),
-            (None, None) => None,
-            (Some(_), None) => reader_incomplete(reader, "password", "`username` is set and this is not"),
-            (None, Some(_)) => reader_incomplete(reader, "username", "`password` is set and this is not"),
-        };
-        Some(RegistrySettings { host: host?, repo: repo?, lead, credentials })
+        let credentials = credentials(reader, "username", "password");
+        let verify = reader.flag("verify");
+        Some(RegistrySettings { host: host?, repo: repo?, lead, credentials, verify })
     }
 
     /// The lead's repository, in which the records lie: named by settings or by the step before.
@@ -42,34 +42,69 @@ impl RegistrySettings {
     /// # Errors
     /// With exit code 2, where members have repositories of their own and nobody says which leads.
     pub fn lead_repository(&self, previous: Option<&StepResult>) -> Result<Repository, Failure> {
+        self.lead_in(&self.repo, "repo", previous)
+    }
+
+    /// The lead's repository as the template of another setting names it.
+    ///
+    /// # Errors
+    /// As [`Self::lead_repository`].
+    pub(crate) fn lead_in(
+        &self,
+        template: &RepositoryTemplate,
+        setting: &str,
+        previous: Option<&StepResult>,
+    ) -> Result<Repository, Failure> {
         let lead = self.lead.as_deref().or_else(|| previous.and_then(|result| result.lead.as_deref()));
-        let name = match (lead, self.repo.is_per_member()) {
+        let name = match (lead, template.is_per_member()) {
             (Some(lead), _) => lead,
             (None, false) => "",
             (None, true) => {
                 return Err(Failure::new(
                     Kind::Settings,
-                    "`lead` is required: `repo` contains {name}, and no step before names the lead",
+                    format!(
+                        "`lead` is required: `{setting}` contains {{name}}, and no step before names the lead"
+                    ),
                 )
                 .hint("set `lead` to the name of the image that registry-push lists first"));
             }
         };
-        self.repo.repository(name).map_err(|error| {
+        template.repository(name).map_err(|error| {
             Failure::new(Kind::Settings, format!("`lead` cannot be `{name}`")).caused_by(error)
         })
     }
 }
 
-fn reader_incomplete<T>(reader: &mut Reader<'_>, name: &str, reason: &str) -> Option<T> {
-    reader.reject(name, reason, "both, or neither where an auth file has them");
+/// A user and his password, both or neither.
+pub(crate) fn credentials(
+    reader: &mut Reader<'_>,
+    username: &str,
+    password: &str,
+) -> Option<(String, Secret)> {
+    match (reader.text(username), reader.secret(password)) {
+        (Some(user), Some(secret)) => Some((user, secret)),
+        (None, None) => None,
+        (Some(_), None) => incomplete(reader, password, username),
+        (None, Some(_)) => incomplete(reader, username, password),
+    }
+}
+
+fn incomplete<T>(reader: &mut Reader<'_>, missing: &str, given: &str) -> Option<T> {
+    let reason = format!("`{given}` is set and this is not");
+    reader.reject(missing, reason, "both, or neither where an auth file has them");
     None
 }
 
-fn repository(reader: &mut Reader<'_>, ci: &Ci, host: Option<&RegistryHost>) -> Option<RepositoryTemplate> {
+/// The repositories that the setting `name` gives, below the registry that the setting `registry` names.
+pub(crate) fn template(
+    reader: &mut Reader<'_>,
+    name: &str,
+    text: &str,
+    registry: &'static str,
+    host: &RegistryHost,
+) -> Option<RepositoryTemplate> {
     const ACCEPTED: &str = "a repository below the registry such as `acme/app`, or `acme/{name}` in quotes";
-    let text = reader.text("repo").or_else(|| ci.repo.as_ref().map(|repo| repo.to_lowercase()));
-    let text = reader.require("repo", text)?;
-    RepositoryTemplate::parse(&text, host?)
-        .map_err(|error| reader.reject("repo", error.to_string(), ACCEPTED))
+    RepositoryTemplate::parse_for(text, host, registry)
+        .map_err(|error| reader.reject(name, error.to_string(), ACCEPTED))
         .ok()
 }

@@ -1,19 +1,25 @@
 //! promote: gives a tested candidate its stable version, once, resumably, and only with evidence
 //! (DESIGN §7).
 //!
-//! `settings` (text to types) → `facts` (what the registry says) → `plan` (pure: which version, what is
-//! left to write) → `exec` (the order of decisions and writes) → `report`.
+//! `settings` (text to types) → `facts` (what the registries say) → `plan` (pure: which set, what is left to
+//! write; which version is decided in `granary_release::claim`) → `exec` (the order of decisions and
+//! writes) → `report`.
 
 pub mod admission;
 pub mod exec;
 pub mod facts;
+pub mod places;
 pub mod plan;
 pub mod refusal;
 pub mod report;
 pub mod settings;
+pub mod sites;
+pub mod wait;
 
 use granary_attest::trust::{self, TrustedKey};
-use granary_plugin::{COMMON, Ci, Context, Example, Failure, Group, Kind, Outcome, Plugin, REGISTRY, Reader};
+use granary_plugin::{
+    COMMON, Ci, Context, Example, Failure, Group, Kind, Outcome, Plugin, REGISTRY, Reader, StepResult,
+};
 use granary_suite::{
     CONCURRENCY, Previous, Records, Subject, check_event, connect, http, pipeline_commit, previous_result,
     rule_text,
@@ -22,6 +28,7 @@ use granary_suite::{
 use crate::exec::Promotion;
 use crate::facts::Asked;
 use crate::settings::{Settings, TrustedKeys};
+use crate::sites::{Sites, Target};
 
 /// The plugin.
 pub struct Promote;
@@ -74,22 +81,32 @@ impl Plugin for Promote {
             Previous::None => None,
         };
         let keys = trusted_keys(&settings.trusted_keys, context)?;
-        let registry = connect(&settings.registry, context, &http(context)?, CONCURRENCY)?;
-        let records = Records::new(registry.clone(), settings.registry.lead_repository(previous.as_deref())?);
-        // One token that reads and writes, instead of one for the reading and another for the writing.
-        registry.announce_writes(records.repository(), &[]);
+        let sites = sites(&settings, previous.as_deref(), context)?;
         let asked =
             Asked { subject: &settings.subject, pipeline: pipeline.as_ref(), previous: previous.as_deref() };
-        let promotion = Promotion {
-            context,
-            settings: &settings,
-            wanted,
-            keys: &keys,
-            registry: &registry,
-            records: &records,
-        };
+        let promotion = Promotion { context, settings: &settings, wanted, keys: &keys, sites: &sites };
         promotion.run(&asked).await
     }
+}
+
+/// The clients of both sides.
+fn sites(settings: &Settings, previous: Option<&StepResult>, context: &Context) -> Result<Sites, Failure> {
+    let http = http(context)?;
+    let candidates = connect(&settings.registry, context, &http, CONCURRENCY)?;
+    let records = Records::new(candidates.clone(), settings.registry.lead_repository(previous)?);
+    // One token that reads and writes, instead of one for the reading and another for the writing.
+    candidates.announce_writes(records.repository(), &[]);
+    let target = match &settings.target {
+        Some(target) => {
+            let lead = target.lead_repository(&settings.registry, previous)?;
+            let registry = target.connect(&candidates, context, &http, CONCURRENCY)?;
+            let mounts = registry.is_same_as(&candidates).then(|| records.repository().clone());
+            registry.announce_writes(&lead, mounts.as_slice());
+            Some(Target { registry, repo: target.repo.clone(), lead })
+        }
+        None => None,
+    };
+    Ok(Sites { candidates, records, target })
 }
 
 fn skipped(context: &Context, reason: &str) -> Outcome {

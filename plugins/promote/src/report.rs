@@ -1,19 +1,27 @@
 //! What a promotion says: result file, plan, summary.
 
 use granary_plugin::{Context, Table};
-use granary_release::TestRun;
-use granary_suite::{RegistrySettings, note_set, note_tags};
+use granary_release::{FoundSet, TestRun, Version};
+use granary_suite::{note_set_in, note_tags};
 use serde_json::Value;
 
-use crate::plan::{Choice, Write, version_tags};
+use crate::exec::{Copy, Subject};
+use crate::places::{Carried, Places};
+use crate::plan::{Write, claim_tag, set_write, version_tags, writes};
+use crate::sites::Sites;
 
-/// Notes what the run is about, before anything is decided.
-pub fn subject(context: &Context, registry: &RegistrySettings, choice: &Choice) {
-    note_set(context, registry, &choice.set, choice.version);
+/// Notes what the run is about, before anything is decided. The artifacts are those that are deployed.
+pub fn subject(context: &Context, sites: &Sites, places: &Places, set: &FoundSet, version: Option<Version>) {
+    note_set_in(context, set, version, |member| sites.released(places, member));
     context.record(|facts| {
         // Without a policy nobody but the pipeline's own file says what may be promoted.
         facts.extra.insert("policy".to_owned(), Value::from("unprotected"));
     });
+}
+
+/// Notes the version, as far as it is known; a claim may have to move.
+pub fn version(context: &Context, version: Version) {
+    context.record(|facts| facts.version = Some(version.to_string()));
 }
 
 /// Notes which evidence let the set in.
@@ -25,35 +33,98 @@ pub fn evidence(context: &Context, runs: &[TestRun]) {
 }
 
 /// Notes the tags that are there now.
-pub fn tags(context: &Context, choice: &Choice) {
-    note_tags(context, &version_tags(choice));
+pub fn tags(context: &Context, set: &FoundSet, version: Version) {
+    note_tags(context, &version_tags(set, version));
 }
 
 /// Prints what became of the members.
-pub fn summary(context: &Context, choice: &Choice) {
+pub fn summary(context: &Context, sites: &Sites, places: &Places, version: Version) {
     let mut table = Table::new(["IMAGE", "VERSION", "DIGEST"]);
-    for member in &choice.set.set.members {
-        table.row([member.repository.to_string(), choice.version.to_string(), member.digest.to_string()]);
+    for placed in places.members() {
+        let place = sites.name(&placed.released());
+        table.row([place, version.to_string(), placed.member.digest.to_string()]);
     }
     context.output.table(&table);
     context.output.info("unprotected: no policy is configured, and no signed summary is written yet");
 }
 
-/// Prints what would be written.
-pub fn plan(context: &Context, choice: &Choice, steps: &[Vec<Write>]) {
-    let set = &choice.set;
-    context.output.print(format_args!(
-        "plan: {} (commit {}, set {}) becomes {}",
-        set.set.candidate, set.set.commit, set.digest, choice.version
-    ));
-    for (number, step) in steps.iter().enumerate() {
-        for write in step {
-            context.output.print(format_args!("  {}. write {} → {}", number + 1, place(write), write.digest));
+/// Prints what would be done for a version that is yet to be claimed, in order.
+pub(crate) fn plan(
+    context: &Context,
+    sites: &Sites,
+    subject: &Subject,
+    version: Version,
+    content: &[Copy],
+    carried: &Carried,
+) {
+    let Subject { set, places } = subject;
+    let mut plan = Steps::begin(context, set, version);
+    plan.copy(content);
+    plan.step(&[format!("claim {}:{}", sites.lead(), claim_tag(set, version))]);
+    let mut steps = vec![vec![set_write(set, version, sites.lead())]];
+    steps.extend(writes(places, set, version, carried));
+    plan.writes(sites, &steps);
+}
+
+/// Prints what would be done for a version that was let in before.
+pub(crate) fn rest(
+    context: &Context,
+    sites: &Sites,
+    subject: &Subject,
+    version: Version,
+    content: &[Copy],
+    carried: &Carried,
+) {
+    let Subject { set, places } = subject;
+    let mut plan = Steps::begin(context, set, version);
+    plan.copy(content);
+    plan.writes(sites, &writes(places, set, version, carried));
+}
+
+struct Steps<'a> {
+    context: &'a Context,
+    number: usize,
+}
+
+impl<'a> Steps<'a> {
+    fn begin(context: &'a Context, set: &FoundSet, version: Version) -> Self {
+        context.output.print(format_args!(
+            "plan: {} (commit {}, set {}) becomes {version}",
+            set.set.candidate, set.set.commit, set.digest
+        ));
+        Steps { context, number: 0 }
+    }
+
+    /// All at once.
+    fn step(&mut self, lines: &[String]) {
+        self.number += 1;
+        for line in lines {
+            self.context.output.print(format_args!("  {}. {line}", self.number));
+        }
+    }
+
+    fn copy(&mut self, content: &[Copy]) {
+        if content.is_empty() {
+            return;
+        }
+        self.number += 1;
+        for copy in content {
+            let mut lines = copy.plan.lines().into_iter();
+            let first = lines.next().unwrap_or_default();
+            self.context.output.print(format_args!("  {}. copy {first}", self.number));
+            lines.for_each(|line| self.context.output.print(format_args!("     {line}")));
+        }
+    }
+
+    fn writes(&mut self, sites: &Sites, steps: &[Vec<Write>]) {
+        for step in steps {
+            let line = |write: &Write| format!("write {} → {}", place(sites, write), write.digest);
+            self.step(&step.iter().map(line).collect::<Vec<_>>());
         }
     }
 }
 
 /// `repository:tag`.
-pub fn place(write: &Write) -> String {
-    format!("{}:{}", write.repository, write.tag)
+pub fn place(sites: &Sites, write: &Write) -> String {
+    format!("{}:{}", sites.name(&write.place), write.tag)
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use granary_plugin::{Ci, Event, Form, Group, Reader, Setting};
+use granary_release::claim::Wanted;
 use granary_release::{EvidenceRules, OnTaken, Version};
-use granary_suite::{BranchPattern, RegistrySettings, Subject};
+use granary_suite::{BranchPattern, RegistrySettings, Subject, TargetSettings};
 
 use crate::admission::{OnSuperseded, Rules};
-use crate::plan::Wanted;
 
 /// How long a promotion on a Git tag waits by default: `git push --follow-tags` starts it together with
 /// the pipeline that builds and tests.
@@ -16,7 +16,6 @@ const WAIT_ON_TAG: Duration = Duration::from_secs(30 * 60);
 const GATES: &str = "gates are not built yet";
 const POLICY: &str = "policies are not built yet";
 const BREAK_GLASS: &str = "break-glass is not built yet, and there is no gate that it could override";
-const TARGET: &str = "promotion to another repository is not built yet";
 
 /// The settings that only this plugin has.
 pub const OWN: Group = Group {
@@ -79,10 +78,24 @@ pub const OWN: Group = Group {
             "How long to wait until the commit is published and tested. Failed tests end the wait.",
         )
         .default_told("30m on Git tags, else 0s"),
-        Setting::not_yet("target_registry", TARGET),
-        Setting::not_yet("target_repo", TARGET),
-        Setting::not_yet("target_username", TARGET),
-        Setting::not_yet("target_password", TARGET),
+        Setting::new(
+            "target_registry",
+            Form::Text,
+            "The registry that production takes versions from, as `host` or `host:port`.",
+        )
+        .default_told("`registry`"),
+        Setting::new(
+            "target_repo",
+            Form::Text,
+            "The repository there. With several images it contains `{name}` (quote it). `host/path` is accepted \
+             where the host is `target_registry`.",
+        )
+        .default_told("`repo`"),
+        Setting::new("target_username", Form::Text, "The user at the target registry.")
+            .default_told("`username` where it is the same registry, else the auth file"),
+        Setting::new("target_password", Form::Text, "The password or token of that user.")
+            .default_told("`password` where it is the same registry, else the auth file")
+            .secret(),
         Setting::not_yet("floating", "floating tags are not built yet"),
         Setting::not_yet("signing_key", "signed summaries are not built yet"),
         Setting::not_yet("signing_key_password", "signed summaries are not built yet"),
@@ -117,6 +130,8 @@ pub const OWN: Group = Group {
 pub struct Settings {
     /// The registry and the repositories.
     pub registry: RegistrySettings,
+    /// Where production is, if that is elsewhere.
+    pub target: Option<TargetSettings>,
     /// What is to be promoted.
     pub subject: Subject,
     /// Which version it gets, or why nothing happens on this event.
@@ -146,6 +161,7 @@ pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
         reader.reject("action", "only `promote` is built yet", "promote");
     }
     let registry = RegistrySettings::resolve(reader, ci);
+    let target = TargetSettings::resolve(reader, registry.as_ref());
     let subject = Subject::resolve(reader, ci, true);
     let wanted = wanted(reader, ci);
     let on_superseded = match (reader.choice("on_superseded"), &ci.event) {
@@ -159,6 +175,7 @@ pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
     let max_age = reader.duration("max_evidence_age");
     Some(Settings {
         registry: registry?,
+        target: target?,
         subject: subject?,
         wanted: wanted?,
         admission: Rules { branches, allow_older: reader.flag("allow_older"), on_superseded },

@@ -154,8 +154,7 @@ fn keys_are_text_path_or_json() {
 /// A name of the contract that does nothing yet is refused; ignored, it would look like protection.
 #[test]
 fn what_is_not_built_is_refused_by_name() {
-    let names = "target_registry target_repo target_username target_password floating signing_key \
-                 signing_key_password stage policy policy_ref request_file on_denied max_wait break_glass \
+    let names = "floating signing_key signing_key_password stage policy policy_ref request_file on_denied max_wait break_glass \
                  break_glass_reason break_glass_reason_from break_glass_ticket break_glass_expires ci_url ci_token \
                  operator max_lag git_url git_branch git_username git_password ssh_key ssh_known_hosts forge_url \
                  forge_token";
@@ -176,4 +175,52 @@ fn all_bad_settings_are_reported_at_once() {
     let refused = errors(on("push", &[("as_version", "1.1"), ("on_superseded", "maybe"), ("branches", "[")]));
     let names: Vec<&str> = refused.iter().filter_map(|line| line.split(':').next()).collect();
     assert_eq!(names, ["as_version", "on_superseded", "branches"]);
+}
+
+fn target(pairs: &[(&str, &str)]) -> Result<Option<String>, Vec<String>> {
+    match on("push", pairs) {
+        Ok(settings) => Ok(settings.target.map(|target| format!("{}/{}", target.host, target.repo))),
+        Err(errors) => Err(errors.0.iter().map(ToString::to_string).collect()),
+    }
+}
+
+#[test]
+fn a_target_is_another_place_than_the_candidates() {
+    let place = |text: &str| Ok(Some(text.to_owned()));
+    assert_eq!(target(&[]), Ok(None));
+    assert_eq!(target(&[("target_registry", "registry.test")]), Ok(None));
+    assert_eq!(target(&[("target_repo", "acme/app")]), Ok(None));
+    assert_eq!(target(&[("target_repo", "registry.test/acme/app")]), Ok(None));
+    assert_eq!(target(&[("target_repo", "prod/app")]), place("registry.test/prod/app"));
+    assert_eq!(target(&[("target_registry", "prod.test")]), place("prod.test/acme/app"));
+    let both = [("target_registry", "prod.test"), ("target_repo", "prod.test/live/{name}")];
+    assert_eq!(target(&both), place("prod.test/live/{name}"));
+}
+
+#[test]
+fn a_target_that_contradicts_itself() {
+    const ACCEPTED: &str =
+        "accepted: a repository below the registry such as `acme/app`, or `acme/{name}` in quotes";
+    let refused = |pairs: &[(&str, &str)]| target(pairs).unwrap_err();
+    assert_eq!(
+        refused(&[("target_registry", "prod.test"), ("target_repo", "registry.test/acme/app")]),
+        [format!(
+            "target_repo: it names the registry `registry.test`, but `target_registry` is `prod.test`; {ACCEPTED}"
+        )]
+    );
+    assert_eq!(
+        refused(&[("target_registry", "prod.test"), ("target_username", "robot")]),
+        [
+            "target_password: `target_username` is set and this is not; accepted: both, or neither where an auth file has them"
+        ]
+    );
+    assert_eq!(
+        refused(&[("target_username", "robot"), ("target_password", "secret-of-prod")]),
+        [
+            "target_username: the target is where the candidates are; accepted: with `target_registry` or `target_repo`"
+        ]
+    );
+    let both = refused(&[("target_registry", "https://prod.test"), ("target_repo", "Prod")]);
+    assert_eq!(both.len(), 1, "{both:?}");
+    assert!(both[0].starts_with("target_registry: "), "{both:?}");
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
 mod candidates;
+mod claims;
 mod docs;
 mod evidence;
 mod failures;
@@ -9,4 +10,6 @@ mod pipelines;
 mod refusals;
 mod requests;
 mod success;
+mod target;
+mod target_crash;
 mod world;

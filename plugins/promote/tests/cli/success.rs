@@ -14,6 +14,7 @@ fn a_tested_candidate_becomes_stable() {
     exit code 0
     --- stdout
     evidence accepted: 2 passed in `integration`, signed by `zpfsINQ2YaGbIVyy43ammNC0qiqltMeFTpFr0FCC/O4=`, finished [TIME]
+    acme/app:claim-0.1.1-d3198773f1ac → [DIGEST] ([TIME])
     acme/app:set-0.1.1 → [DIGEST] ([TIME])
     acme/app:0.1.1 → [DIGEST] ([TIME])
     acme/app:validated-7a77c59 → [DIGEST] ([TIME])
@@ -65,6 +66,7 @@ fn several_images_get_one_version() {
     exit code 0
     --- stdout
     evidence accepted: 2 passed in `integration`, signed by `zpfsINQ2YaGbIVyy43ammNC0qiqltMeFTpFr0FCC/O4=`, finished [TIME]
+    acme/app:claim-1.4.0-573b50c94453 → [DIGEST] ([TIME])
     acme/app:set-1.4.0 → [DIGEST] ([TIME])
     acme/web:1.4.0 → [DIGEST] ([TIME])
     acme/db:1.4.0 → [DIGEST] ([TIME])
@@ -133,11 +135,12 @@ fn a_dry_run_prints_the_plan() {
     --- stdout
     evidence accepted: 2 passed in `integration`, signed by `zpfsINQ2YaGbIVyy43ammNC0qiqltMeFTpFr0FCC/O4=`, finished [TIME]
     plan: 0.1.1-rc.11 (commit 7a77c5932e35c13bf0bf61a33f757b21d41692b5, set [DIGEST]) becomes 0.1.1
-      1. write acme/app:set-0.1.1 → [DIGEST]
-      2. write acme/web:0.1.1 → [DIGEST]
-      3. write acme/app:0.1.1 → [DIGEST]
-      4. write acme/web:validated-7a77c59 → [DIGEST]
-      5. write acme/app:validated-7a77c59 → [DIGEST]
+      1. claim acme/app:claim-0.1.1-877ad4d55a76
+      2. write acme/app:set-0.1.1 → [DIGEST]
+      3. write acme/web:0.1.1 → [DIGEST]
+      4. write acme/app:0.1.1 → [DIGEST]
+      5. write acme/web:validated-7a77c59 → [DIGEST]
+      6. write acme/app:validated-7a77c59 → [DIGEST]
     promote: planned in [TIME]
     --- stderr
     ");

@@ -8,6 +8,7 @@ use granary_attest::key::SigningKey;
 use granary_attest::statement::ResourceDescriptor;
 use granary_attest::test_result::{Outcome, TestResult, TestRun};
 use granary_oci::{ArtifactManifest, Descriptor, RawManifest};
+use granary_release::claim::{Claim, ClaimKind};
 use granary_release::{Member, ReleaseSet, TagKind};
 use granary_testkit::image::{Image, ImageBuilder};
 use granary_testkit::process::{Finished, Run};
@@ -111,6 +112,23 @@ impl Release {
         put(registry, self.lead(), &[tag], &self.set().to_manifest());
     }
 
+    /// Puts its claim to a version, and returns the claim's tag.
+    pub(crate) fn claims(
+        &self,
+        registry: &Registry,
+        version: &str,
+        kind: ClaimKind,
+        minutes_ago: i64,
+    ) -> String {
+        let created = Timestamp::now() - SignedDuration::from_mins(minutes_ago);
+        let set = self.set();
+        let digest = set.to_manifest().digest().clone();
+        let claim = Claim::new(version.parse().unwrap(), kind, (&digest, &set), None, created);
+        let tag = claim.name().to_string();
+        put(registry, self.lead(), &[&tag], &claim.to_manifest());
+        tag
+    }
+
     /// Puts what a promotion to `version` leaves behind.
     pub(crate) fn promoted(&self, registry: &Registry, version: &str) {
         self.tag_set(registry, &format!("set-{version}"));
@@ -165,7 +183,13 @@ impl Evidence {
     /// Attaches it to the set of `release`, as integration-test does. Returns the bundle's manifest digest.
     pub(crate) fn attach(&self, registry: &Registry, release: &Release) -> String {
         let of = self.speaks_of.as_ref().unwrap_or(release);
-        let set = of.set();
+        self.attach_to(registry, &of.set(), &release.set())
+    }
+
+    /// The same for sets: `set` is what it speaks of, `subject` what it is attached to.
+    pub(crate) fn attach_to(&self, registry: &Registry, set: &ReleaseSet, subject: &ReleaseSet) -> String {
+        let lead = set.lead().repository.as_str();
+        let speaks_of = set.to_manifest();
         let finished_on = Timestamp::now() - self.age;
         let result = TestResult {
             result: self.result,
@@ -175,8 +199,8 @@ impl Evidence {
             warned_tests: Vec::new(),
             failed_tests: self.failed.iter().map(|&name| name.to_owned()).collect(),
             run: TestRun {
-                commit: of.commit.clone(),
-                set: of.set_digest(),
+                commit: set.commit.to_string(),
+                set: speaks_of.digest().to_string(),
                 environment: self.environment.to_owned(),
                 started_on: finished_on - SignedDuration::from_secs(30),
                 finished_on,
@@ -185,7 +209,7 @@ impl Evidence {
                 key_exposed: false,
             },
         };
-        let mut subjects = vec![ResourceDescriptor::new(of.lead(), &of.set_digest()).unwrap()];
+        let mut subjects = vec![ResourceDescriptor::new(lead, speaks_of.digest().as_str()).unwrap()];
         for member in set.members.iter().filter(|_| !self.without_members) {
             subjects
                 .push(ResourceDescriptor::new(member.repository.as_str(), member.digest.as_str()).unwrap());
@@ -193,10 +217,11 @@ impl Evidence {
         let bytes = bundle::sign_statement(&result.to_statement(subjects).unwrap(), &key(self.key)).unwrap();
         let carrier = ArtifactManifest::new(bundle::MEDIA_TYPE)
             .with_layers(vec![Descriptor::of(bundle::MEDIA_TYPE, &bytes)])
-            .with_subject(&release.set().to_manifest().descriptor())
+            .with_subject(&subject.to_manifest().descriptor())
             .build();
-        registry.put_blob(release.lead(), bytes);
-        put(registry, release.lead(), &[], &carrier);
+        let place = subject.lead().repository.as_str();
+        registry.put_blob(place, bytes);
+        put(registry, place, &[], &carrier);
         carrier.digest().to_string()
     }
 }
@@ -239,12 +264,21 @@ fn recording(event: &str) -> PathBuf {
 
 /// Everything that a run said and its exit code, without what differs from run to run.
 pub(crate) fn told(finished: &Finished) -> String {
-    filtered(&format!(
+    filtered(&said(finished))
+}
+
+/// The same of a run with two registries: the other one is `[TARGET]`.
+pub(crate) fn told_of_two(finished: &Finished, target: &Registry) -> String {
+    filtered(&said(finished).replace(&target.host(), "[TARGET]"))
+}
+
+fn said(finished: &Finished) -> String {
+    format!(
         "exit code {}\n--- stdout\n{}--- stderr\n{}",
         finished.code.map_or_else(|| "none".to_owned(), |code| code.to_string()),
         finished.stdout,
         finished.stderr
-    ))
+    )
 }
 
 /// The one filter list of all snapshots: `[HOST]`, `[DIGEST]`, `[TIME]`, `[WORKSPACE]`.

@@ -1,0 +1,299 @@
+//! Driving the claim: which requests its protocol asks for, and what their answers mean
+//! ([`granary_release::claim`] decides).
+
+mod reading;
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use granary_oci::{EMPTY_JSON, TagOrDigest, empty_descriptor};
+use granary_plugin::{Failure, Kind, Outcome};
+use granary_registry::{BlobSource, PushOptions};
+use granary_release::Version;
+use granary_release::claim::{CLAIM_LIFETIME, CLAIM_WRITES, ClaimConflict, Claiming, Next};
+use granary_suite::registry_failure;
+use jiff::Timestamp;
+
+use super::{Promotion, Subject};
+use crate::admission::OnSuperseded;
+use crate::facts::Look;
+use crate::plan::{Lists, claim_tag, set_write};
+use crate::refusal::{claim_conflict, order_unknown, superseded};
+use crate::report;
+
+/// One run's way to its version.
+pub(super) struct Claims<'a> {
+    promotion: &'a Promotion<'a>,
+    subject: &'a Subject,
+    machine: Claiming,
+    lists: Lists,
+    look: Option<(Version, Look)>,
+    would_claim: Option<Version>,
+    /// What this run has claimed.
+    claimed: Vec<Version>,
+    set_written: Option<Version>,
+    /// When the first claim was made, by a clock that only moves on.
+    since: Option<Instant>,
+}
+
+/// How the way to a version ended.
+pub(super) enum Won {
+    /// It is ours and nobody sees it yet.
+    Version { version: Version, look: Look },
+    /// This set is visible as it already: another run of the same commit was quicker.
+    Seen { version: Version, look: Look },
+    /// There is nothing to do.
+    Ended(Outcome),
+}
+
+/// What a newer candidate means for this run.
+pub(super) enum Ordered {
+    /// Nothing, somebody allowed it.
+    GoOn,
+    /// The end, without an error.
+    Ended(Outcome),
+}
+
+impl<'a> Claims<'a> {
+    /// Begins with lists that were just read.
+    pub(super) fn new(
+        promotion: &'a Promotion<'a>,
+        subject: &'a Subject,
+        machine: Claiming,
+        lists: Lists,
+    ) -> Self {
+        let mut claims = Claims {
+            promotion,
+            subject,
+            machine,
+            lists: Lists::default(),
+            look: None,
+            would_claim: None,
+            claimed: Vec::new(),
+            set_written: None,
+            since: None,
+        };
+        claims.take_in(lists);
+        claims
+    }
+
+    pub(super) fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    pub(super) fn adopt(&mut self, version: Version) {
+        self.machine.adopt(version);
+    }
+
+    pub(super) fn would_claim(&mut self, version: Version) {
+        self.would_claim = Some(version);
+    }
+
+    /// The version that would be claimed.
+    pub(super) fn candidate_version(&self) -> Version {
+        self.would_claim.expect("invariant: a set is let in when its version has been found")
+    }
+
+    pub(super) fn look(&self) -> Option<&Look> {
+        self.look.as_ref().map(|(_, look)| look)
+    }
+
+    pub(super) fn looked_at(&self, version: Version) -> Option<&Look> {
+        self.look.as_ref().filter(|(looked, _)| *looked == version).map(|(_, look)| look)
+    }
+
+    pub(super) fn keep_look(&mut self, version: Version, look: Look) {
+        self.look = Some((version, look));
+    }
+
+    /// Answers what the protocol wants to read, until it wants something else.
+    pub(super) async fn read_up(&mut self) -> Result<Next, Failure> {
+        loop {
+            match self.next()? {
+                Next::Read(reads) => self.read(reads).await?,
+                next => return Ok(next),
+            }
+        }
+    }
+
+    /// Claims until a version is ours and nobody else's.
+    pub(super) async fn win(&mut self) -> Result<Won, Failure> {
+        loop {
+            match self.next()? {
+                Next::List => self.list().await?,
+                Next::Read(reads) => self.read(reads).await?,
+                Next::WriteClaim(version) => self.write_claim(version).await?,
+                Next::GoOn(version) => {
+                    if let Some(look) = self.take_possession(version).await? {
+                        return Ok(Won::Seen { version, look });
+                    }
+                }
+                Next::Publish(version) => {
+                    let look = self.last_look(version).await?;
+                    return Ok(Won::Version { version, look });
+                }
+                Next::Finish(version) => {
+                    let places = &self.subject.places;
+                    let look = self.promotion.lookup().look(version, places, &self.lists).await?;
+                    return Ok(Won::Seen { version, look });
+                }
+                told @ (Next::Superseded { .. } | Next::Undecidable { .. }) => {
+                    if let Ordered::Ended(outcome) = self.ordered(&told)? {
+                        return Ok(Won::Ended(outcome));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write_claim(&mut self, version: Version) -> Result<(), Failure> {
+        let Promotion { context, sites, .. } = self.promotion;
+        context.stop.check()?;
+        report::version(context, version);
+        let started = Instant::now();
+        let claim = self.machine.claim(version, context.ci.pipeline_url.clone(), self.now());
+        let manifest = claim.to_manifest();
+        let (lead, tag) = (sites.lead(), claim.name().tag());
+        let write = async {
+            let empty = BlobSource::Bytes(Bytes::from_static(EMPTY_JSON));
+            let options = PushOptions::default();
+            sites.candidates.push_blob(lead, &empty_descriptor(), &empty, &options).await?;
+            // Another run of the same commit writes it too, with another time in it: the list says that it is there.
+            sites.candidates.put_shared(lead, &TagOrDigest::from(&tag), &manifest).await
+        };
+        self.in_time(version, write).await?.map_err(registry_failure)?;
+        context.output.done_in(format!("{lead}:{tag} → {}", manifest.digest()), started.elapsed());
+        self.since.get_or_insert(started);
+        self.claimed.push(version);
+        self.machine.wrote_claim(version, claim.created);
+        Ok(())
+    }
+
+    /// The version is nobody else's. What has to hold right before anybody can see it is made sure of here,
+    /// with all content in place (DESIGN §4.5): every member's X.Y.Z is looked at on every side. Then
+    /// `set-<X.Y.Z>` says whose it is. `Some` where it turns out to be visible as this set already.
+    async fn take_possession(&mut self, version: Version) -> Result<Option<Look>, Failure> {
+        let Promotion { context, sites, .. } = self.promotion;
+        let look = self.last_look(version).await?;
+        let own = look.holder.as_ref().is_some_and(|holder| holder.digest == self.subject.set.digest);
+        if own && !look.carried.is_empty() {
+            return Ok(Some(look));
+        }
+        context.stop.check()?;
+        self.check_deadline(version)?;
+        let started = Instant::now();
+        let write = set_write(&self.subject.set, version, sites.lead());
+        let target = TagOrDigest::from(&write.tag);
+        let manifest = self.subject.set.manifest();
+        let write_set = sites.candidates.put_manifest(sites.lead(), &target, manifest);
+        self.in_time(version, write_set).await?.map_err(registry_failure)?;
+        let line = format!("{} → {}", report::place(sites, &write), write.digest);
+        context.output.done_in(line, started.elapsed());
+        self.set_written = Some(version);
+        self.machine.wrote_set(version);
+        self.keep_look(version, look);
+        Ok(None)
+    }
+
+    /// What there is of the claimed version, looked at after the claim and borne out by the list.
+    async fn last_look(&mut self, version: Version) -> Result<Look, Failure> {
+        let lookup = self.promotion.lookup();
+        let places = &self.subject.places;
+        let known = self.look.as_ref().filter(|(looked, _)| *looked == version).map(|(_, look)| look);
+        let look = match known {
+            // From before `set-<X.Y.Z>` was written, and good since.
+            Some(look) if self.set_written == Some(version) => return Ok(look.clone()),
+            Some(look) if lookup.check_listed(version, places, &self.lists, look).is_ok() => look.clone(),
+            // None yet, or one from a moment before the list.
+            _ => lookup.look(version, places, &self.lists).await?,
+        };
+        self.promotion.check_look(self.subject, version, &look)?;
+        Ok(look)
+    }
+
+    /// What is to be done where a newer candidate has a version, or may have one.
+    ///
+    /// # Errors
+    /// Where that is an error here.
+    pub(super) fn ordered(&mut self, told: &Next) -> Result<Ordered, Failure> {
+        let rules = &self.promotion.settings.admission;
+        let output = &self.promotion.context.output;
+        let found = match told {
+            Next::Superseded { by, theirs, ours } => {
+                format!("{by} is newer: it was made from pipeline {theirs}, this candidate from {ours}")
+            }
+            Next::Undecidable { reason } => reason.clone(),
+            other => {
+                let message = format!("the claim protocol asks for {other:?} out of turn");
+                return Err(Failure::new(Kind::Unexpected, message));
+            }
+        };
+        if rules.allow_older {
+            output.warn(format_args!("allow_older: promoting although {found}"));
+            self.machine.allow_older();
+            return Ok(Ordered::GoOn);
+        }
+        let is_superseded = matches!(told, Next::Superseded { .. });
+        if let Some(version) = self.claimed.last().filter(|_| is_superseded) {
+            let tag = claim_tag(&self.subject.set, *version);
+            output.info(format_args!("{tag} stays behind: claims are never deleted, they lapse"));
+        }
+        let set = &self.subject.set;
+        match (is_superseded, rules.on_superseded) {
+            (true, OnSuperseded::Skip) => {
+                output.info(format_args!("skipped, superseded: {found}"));
+                Ok(Ordered::Ended(Outcome::Skipped))
+            }
+            (true, OnSuperseded::Fail) => Err(superseded(set, found)),
+            (false, _) => Err(order_unknown(set, found)),
+        }
+    }
+
+    /// Stops where the claim is too old to write under, by the registry's clock or by ours: the registry's is
+    /// known from its last answer.
+    ///
+    /// # Errors
+    /// With exit code 11.
+    pub(super) fn check_deadline(&self, version: Version) -> Result<(), Failure> {
+        let lasted = self.since.is_some_and(|since| since.elapsed() >= CLAIM_WRITES.unsigned_abs());
+        match lasted || self.machine.deadline().is_some_and(|deadline| self.now() >= deadline) {
+            true => Err(self.refused(ClaimConflict::OutOfTime { version })),
+            false => Ok(()),
+        }
+    }
+
+    /// Gives up on a write that takes so long, with all its retries, that others may stop minding the claim
+    /// before it lands.
+    ///
+    /// # Errors
+    /// With exit code 11.
+    pub(super) async fn in_time<T>(
+        &self,
+        version: Version,
+        write: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let latest = (CLAIM_WRITES.unsigned_abs() + CLAIM_LIFETIME.unsigned_abs()) / 2;
+        let left = self.since.map_or(latest, |since| latest.saturating_sub(since.elapsed()));
+        let written = tokio::time::timeout(left, write).await;
+        written.map_err(|_| self.refused(ClaimConflict::OutOfTime { version }))
+    }
+
+    /// The version that was claimed last.
+    pub(super) fn version(&self) -> Version {
+        self.claimed.last().copied().expect("invariant: what is written under a claim was claimed")
+    }
+
+    fn next(&self) -> Result<Next, Failure> {
+        self.machine.next().map_err(|error| self.refused(error))
+    }
+
+    fn refused(&self, error: ClaimConflict) -> Failure {
+        claim_conflict(&self.subject.set, &self.lists, error)
+    }
+
+    /// The registry's clock, which all promoters share; ours where it does not tell.
+    fn now(&self) -> Timestamp {
+        let promotion = self.promotion;
+        promotion.sites.candidates.server_time().unwrap_or_else(|| promotion.context.now())
+    }
+}
