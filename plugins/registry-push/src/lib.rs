@@ -84,6 +84,7 @@ impl Plugin for RegistryPush {
             context,
             settings: &settings,
             registry: &registry,
+            http: &http,
             records: &records,
             loader,
             commit,

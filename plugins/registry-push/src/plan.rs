@@ -6,7 +6,8 @@
 use granary_oci::{Digest, Repository, Tag};
 use granary_plugin::Event;
 use granary_release::{
-    Bump, Candidate, CommitId, FoundSet, Member, NumberingError, ReleaseSet, TagKind, Version, next_base,
+    Bump, Candidate, CommitId, FoundSet, Member, NumberingError, RcClaimant, ReleaseSet, TagKind, Version,
+    next_base,
 };
 use jiff::Timestamp;
 use thiserror::Error;
@@ -50,7 +51,16 @@ pub struct Numbering {
     /// Which number of the highest stable is raised.
     pub bump: Bump,
     /// N.
-    pub rc_number: u64,
+    pub rc_number: RcNumber,
+}
+
+/// Where N comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RcNumber {
+    /// This one.
+    Given(u64),
+    /// The next one that nobody has, which has to be claimed.
+    Sequence,
 }
 
 /// What is known of the run and of the registry.
@@ -84,6 +94,29 @@ pub enum Decision {
     Adopt(FoundSet),
     /// A new candidate.
     Publish(ReleaseSet),
+    /// A new candidate, whose number has yet to be claimed.
+    Claim(Draft),
+}
+
+/// A set that lacks nothing but its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft(ReleaseSet);
+
+impl Draft {
+    /// What the candidate is for.
+    pub fn base(&self) -> Version {
+        self.0.candidate.base
+    }
+
+    /// Who claims a number for it.
+    pub fn claimant(&self) -> RcClaimant {
+        RcClaimant::of(&self.0)
+    }
+
+    /// The set under this number.
+    pub fn numbered(&self, candidate: Candidate) -> ReleaseSet {
+        ReleaseSet { candidate, ..self.0.clone() }
+    }
 }
 
 /// Why nothing can be published.
@@ -138,30 +171,46 @@ pub fn decide(task: &Task, numbering: &Numbering, facts: &Facts) -> Result<Decis
             _ => {}
         }
     }
-    let number = numbering.rc_number;
-    let candidate = match task {
-        Task::Exactly(candidate) => *candidate,
-        Task::For(base) => Candidate { base: *base, number },
+    let number = match numbering.rc_number {
+        RcNumber::Given(number) => Some(number),
+        RcNumber::Sequence => None,
+    };
+    let (base, number) = match task {
+        Task::Exactly(candidate) => (candidate.base, Some(candidate.number)),
+        Task::For(base) => (*base, number),
         Task::Next | Task::Skip(_) => {
             let base =
                 next_base(&facts.stables, numbering.base_version, numbering.bump, numbering.initial_version);
-            Candidate { base: base.map_err(Conflict::Numbering)?, number }
+            (base.map_err(Conflict::Numbering)?, number)
         }
     };
     let ours = facts.ours.as_ref().map(|found| &found.set);
     let branch = facts.branch.clone().or_else(|| ours.and_then(|set| set.branch.clone()));
     // The commit keeps the place in the order of its branch under which it first appeared there.
     let first = ours.filter(|set| set.branch == branch).and_then(|set| set.order);
-    Ok(Decision::Publish(ReleaseSet {
+    let set = ReleaseSet {
         commit: facts.commit.clone(),
         branch,
-        candidate,
+        candidate: Candidate { base, number: number.unwrap_or(0) },
         order: first.or(facts.order),
         pipeline_url: facts.pipeline_url.clone(),
         created: facts.now,
         members: facts.members.clone(),
         replaces: facts.published.as_ref().map(|found| found.digest.clone()),
-    }))
+    };
+    Ok(match number {
+        Some(_) => Decision::Publish(set),
+        None => Decision::Claim(Draft(set)),
+    })
+}
+
+/// Whether two sets publish the same bytes of a commit as the same candidate of the same branch: two runs at
+/// the same moment wrote them, and whichever stays says all that the other said.
+pub fn is_same_publication(one: &ReleaseSet, other: &ReleaseSet) -> bool {
+    one.commit == other.commit
+        && one.branch == other.branch
+        && one.candidate == other.candidate
+        && one.same_members(&other.members)
 }
 
 /// The tags that every member of a set gets, the candidate's version first.

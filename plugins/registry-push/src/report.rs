@@ -25,7 +25,7 @@ pub fn summary(context: &Context, set: &ReleaseSet) {
     context.output.table(&table);
 }
 
-/// Prints what would be written.
+/// Prints what would be sent and written.
 pub fn plan(context: &Context, found: &FoundSet, is_new: bool, writes: &[String]) {
     let verb = if is_new { "publish" } else { "finish" };
     let set = &found.set;
@@ -33,6 +33,6 @@ pub fn plan(context: &Context, found: &FoundSet, is_new: bool, writes: &[String]
         .output
         .print(format_args!("plan: {verb} {} (commit {}, set {})", set.candidate, set.commit, found.digest));
     for write in writes {
-        context.output.print(format_args!("  write {write}"));
+        context.output.print(format_args!("  {write}"));
     }
 }

@@ -4,12 +4,12 @@ mod sources;
 
 use std::path::PathBuf;
 
-use granary_oci::Tag;
+use granary_oci::{RegistryHost, Tag};
 use granary_plugin::{Ci, Event, Form, Group, Reader, Setting};
 use granary_release::{Bump, CommitId, Version, reserved};
 use granary_suite::{RegistrySettings, RepositoryTemplate};
 
-use crate::plan::{Numbering, Task, task};
+use crate::plan::{Numbering, RcNumber, Task, task};
 
 pub use sources::{NamedSource, Place};
 
@@ -43,17 +43,22 @@ pub const OWN: Group = Group {
         Setting::new(
             "stable_repo",
             Form::Text,
-            "The repository that has the stable versions, where it is not `repo`; may contain `{name}`.",
+            "Where production is elsewhere: the repository that has the stable versions, as `host/path` if it is in another \
+             registry; may contain `{name}`. The next version lies above those of both, this one and `repo`.",
         )
-        .default_told("`repo`"),
+        .default_told("`repo` alone"),
         Setting::new(
             "bump",
             Form::Choice(&["patch", "minor", "major"]),
             "Which number of the highest stable version is raised.",
         )
         .default("patch"),
-        Setting::new("rc_number", Form::Text, "N in `X.Y.Z-rc.N`, a whole number from 1 on.")
-            .default_told("`CI_PIPELINE_NUMBER`"),
+        Setting::new(
+            "rc_number",
+            Form::Text,
+            "N in `X.Y.Z-rc.N`: a whole number from 1 on, or `sequence` for the next one that nobody has.",
+        )
+        .default_told("`CI_PIPELINE_NUMBER`"),
         Setting::new("tag_prefix", Form::Text, "What stands before the version in Git tags.").default("v"),
         Setting::new(
             "tags",
@@ -82,8 +87,8 @@ pub struct Settings {
     pub task: Task,
     /// How a new candidate is numbered.
     pub numbering: Numbering,
-    /// Where the stable versions are, if not in the lead's repository.
-    pub stable_repo: Option<RepositoryTemplate>,
+    /// Where stable versions are besides the lead's repository.
+    pub stable_repo: Option<StableRepo>,
     /// Further tags.
     pub tags: Vec<Tag>,
     /// A file with further tags.
@@ -94,6 +99,15 @@ pub struct Settings {
     pub commit: Option<CommitId>,
     /// By hand: from which branch.
     pub branch: Option<String>,
+}
+
+/// Where the stable versions are, if production is elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StableRepo {
+    /// The registry: `registry`, or another one.
+    pub host: RegistryHost,
+    /// The repositories there.
+    pub repo: RepositoryTemplate,
 }
 
 /// Reads the settings. Pure.
@@ -183,18 +197,18 @@ fn version(reader: &mut Reader<'_>, name: &str) -> Option<Version> {
 }
 
 /// N, which is only needed where the event does not bring one along.
-fn rc_number(reader: &mut Reader<'_>, ci: &Ci, task: &Task) -> Option<u64> {
-    const ACCEPTED: &str = "a whole number from 1 on";
+fn rc_number(reader: &mut Reader<'_>, ci: &Ci, task: &Task) -> Option<RcNumber> {
+    const ACCEPTED: &str = "a whole number from 1 on, or `sequence`";
     let needed =
         matches!(task, Task::Next | Task::For(_)) && !ci.event.as_ref().is_some_and(Event::is_pull_request);
     match (reader.text("rc_number").as_deref().map(str::trim), ci.pipeline_number) {
-        (Some("sequence"), _) => reader.reject("rc_number", "`sequence` is not built yet", ACCEPTED),
+        (Some("sequence"), _) => return Some(RcNumber::Sequence),
         (Some(text), _) => match text.parse() {
-            Ok(number) if number > 0 => return Some(number),
+            Ok(number) if number > 0 => return Some(RcNumber::Given(number)),
             _ => reader.reject("rc_number", "not a number from 1 on", ACCEPTED),
         },
-        (None, Some(number)) if number > 0 => return Some(number),
-        (None, _) if !needed => return Some(1),
+        (None, Some(number)) if number > 0 => return Some(RcNumber::Given(number)),
+        (None, _) if !needed => return Some(RcNumber::Given(1)),
         (None, Some(_)) => reader.reject(
             "rc_number",
             "CI_PIPELINE_NUMBER is 0, as `woodpecker-cli exec` sets it, and every run would publish the same \
@@ -210,11 +224,26 @@ fn rc_number(reader: &mut Reader<'_>, ci: &Ci, task: &Task) -> Option<u64> {
     None
 }
 
-fn stable_repo(reader: &mut Reader<'_>, registry: Option<&RegistrySettings>) -> Option<RepositoryTemplate> {
+/// `stable_repo`: a repository of `registry`, or `host[:port]/path`. A first part with a dot or colon is a
+/// host, as in every reference that Docker reads.
+fn stable_repo(reader: &mut Reader<'_>, registry: Option<&RegistrySettings>) -> Option<StableRepo> {
+    const ACCEPTED: &str = "a repository of `registry`, or `host/path` in another one, without credentials";
     let text = reader.text("stable_repo")?;
-    RepositoryTemplate::parse(&text, &registry?.host)
-        .map_err(|error| reader.reject("stable_repo", error.to_string(), "a repository of `registry`"))
-        .ok()
+    let ours = &registry?.host;
+    if text.contains('@') {
+        reader.reject("stable_repo", "it contains `@`", ACCEPTED);
+        return None;
+    }
+    let host = match text.split_once('/') {
+        Some((host, _)) if host.eq_ignore_ascii_case(ours.as_str()) => Ok(ours.clone()),
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host.parse(),
+        _ => Ok(ours.clone()),
+    };
+    let parsed = host.map_err(|error: granary_oci::ParseNameError| error.to_string()).and_then(|host| {
+        let repo = RepositoryTemplate::parse(&text, &host).map_err(|error| error.to_string())?;
+        Ok(StableRepo { host, repo })
+    });
+    parsed.map_err(|reason| reader.reject("stable_repo", reason, ACCEPTED)).ok()
 }
 
 /// Commit and branch by hand. In a pipeline the commit is the pipeline's: bytes are never published

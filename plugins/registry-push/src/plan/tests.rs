@@ -25,6 +25,7 @@ fn facts(bytes: &str, stables: &[&str]) -> Facts {
 }
 
 fn numbering(rc_number: u64) -> Numbering {
+    let rc_number = RcNumber::Given(rc_number);
     Numbering { base_version: None, initial_version: Version::new(0, 1, 0), bump: Bump::Patch, rc_number }
 }
 
@@ -125,6 +126,25 @@ fn git_tags_name_the_candidate() {
         published(decide(&exact, &numbering(9), &on_tag).unwrap()).candidate.to_string(),
         "1.5.4-rc.2"
     );
+}
+
+#[test]
+fn a_sequence_numbers_the_draft_later() {
+    let sequence = Numbering { rc_number: RcNumber::Sequence, ..numbering(0) };
+    let Decision::Claim(draft) = decide(&Task::Next, &sequence, &facts("a", &["0.1.145"])).unwrap() else {
+        panic!("a draft");
+    };
+    assert_eq!(draft.base(), Version::new(0, 1, 146));
+    let numbered = draft.numbered("0.1.146-rc.3".parse().unwrap());
+    let given = published(decide(&Task::Next, &numbering(3), &facts("a", &["0.1.145"])).unwrap());
+    assert_eq!(numbered, given);
+    assert_eq!(draft.claimant(), RcClaimant::of(&given));
+    // What names its number, or has one, needs none.
+    let exact = Task::Exactly("1.5.4-rc.2".parse().unwrap());
+    assert!(matches!(decide(&exact, &sequence, &facts("a", &[])), Ok(Decision::Publish(_))));
+    let found = FoundSet::new(given);
+    let rerun = Facts { published: Some(found.clone()), ours: Some(found.clone()), ..facts("a", &[]) };
+    assert_eq!(decide(&Task::Next, &sequence, &rerun), Ok(Decision::Adopt(found)));
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn a_push_needs_registry_and_source_alone() {
             base_version: None,
             initial_version: Version::new(0, 1, 0),
             bump: Bump::Patch,
-            rc_number: 11
+            rc_number: RcNumber::Given(11)
         }
     );
     assert_eq!((settings.task, settings.concurrency), (Task::Next, 16));
@@ -88,7 +88,7 @@ fn nothing_set_by_hand_names_all_that_is_missing() {
             "sources: required, set PLUGIN_SOURCES or --sources; accepted: a comma-separated or JSON list, or a map \
              (JSON or name=value)",
             "rc_number: required without a CI_PIPELINE_NUMBER, set PLUGIN_RC_NUMBER or --rc-number; accepted: a whole \
-             number from 1 on",
+             number from 1 on, or `sequence`",
             "commit: required by hand, set PLUGIN_COMMIT or --commit; accepted: all 40 hex digits, in quotes",
         ]
     );
@@ -224,17 +224,27 @@ fn repo_is_below_the_registry() {
 }
 
 #[test]
-fn stable_repo_is_of_the_same_registry() {
+fn stable_repo_is_here_or_elsewhere() {
     let source = ("source", "oci:app");
     let stable = |text| on_push(&[source, ("stable_repo", text)]);
-    assert_eq!(stable("prod/app").unwrap().stable_repo.unwrap().to_string(), "prod/app");
-    assert_eq!(
-        stable("prod.test/app").unwrap_err(),
-        [
-            "stable_repo: it names the registry `prod.test`, but `registry` is `registry.test:5000`; accepted: a repository \
-          of `registry`"
-        ]
-    );
+    let place = |text| {
+        let stable = stable(text).unwrap().stable_repo.unwrap();
+        format!("{} {}", stable.host, stable.repo)
+    };
+    assert_eq!(place("prod/app"), "registry.test:5000 prod/app");
+    assert_eq!(place("registry.test:5000/prod/{name}"), "registry.test:5000 prod/{name}");
+    assert_eq!(place("prod.test/app"), "prod.test app");
+    assert_eq!(place("registry.test/prod/app"), "registry.test prod/app");
+    assert_eq!(place("localhost/app"), "localhost app");
+    const ACCEPTED: &str =
+        "accepted: a repository of `registry`, or `host/path` in another one, without credentials";
+    for (text, reason) in [
+        ("prod.test/app:1", "it ends in a tag or digest; the plugin chooses those"),
+        ("ops:hunter2@prod.test/app", "it contains `@`"),
+    ] {
+        assert_eq!(stable(text).unwrap_err(), [format!("stable_repo: {reason}; {ACCEPTED}")]);
+    }
+    assert!(stable("prod.test:x/app").is_err());
 }
 
 #[test]
@@ -248,26 +258,23 @@ fn the_number_of_a_candidate() {
         under(&zero, &source).unwrap_err(),
         [
             "rc_number: CI_PIPELINE_NUMBER is 0, as `woodpecker-cli exec` sets it, and every run would publish the same \
-          candidate: set PLUGIN_RC_NUMBER or --rc-number; accepted: a whole number from 1 on"
+          candidate: set PLUGIN_RC_NUMBER or --rc-number; accepted: a whole number from 1 on, or `sequence`"
         ]
     );
     assert_eq!(
         under(&without("CI_PIPELINE_NUMBER"), &source).unwrap_err(),
         [
             "rc_number: required without a CI_PIPELINE_NUMBER, set PLUGIN_RC_NUMBER or --rc-number; accepted: a whole number \
-          from 1 on"
+          from 1 on, or `sequence`"
         ]
     );
     let number = |text| under(&zero, &[&source[..], &[("rc_number", text)]].concat());
-    assert_eq!(number("7").unwrap().numbering.rc_number, 7);
-    assert_eq!(
-        number("sequence").unwrap_err(),
-        ["rc_number: `sequence` is not built yet; accepted: a whole number from 1 on"]
-    );
+    assert_eq!(number("7").unwrap().numbering.rc_number, RcNumber::Given(7));
+    assert_eq!(number("sequence").unwrap().numbering.rc_number, RcNumber::Sequence);
     for bad in ["0", "-1", "1.5", "seven", "18446744073709551616"] {
         assert_eq!(
             number(bad).unwrap_err(),
-            ["rc_number: not a number from 1 on; accepted: a whole number from 1 on"],
+            ["rc_number: not a number from 1 on; accepted: a whole number from 1 on, or `sequence`"],
             "{bad}"
         );
     }
@@ -303,7 +310,7 @@ fn versions() {
             base_version: Some(Version::new(2, 0, 0)),
             initial_version: Version::new(1, 0, 0),
             bump: Bump::Minor,
-            rc_number: 11
+            rc_number: RcNumber::Given(11)
         }
     );
     assert_eq!(

@@ -75,7 +75,7 @@ fn a_folder_becomes_a_flux_artifact() {
     insta::assert_snapshot!(stable(&finished, &[&registry]), @r#"
     exit code 0
     --- stdout
-    acme/manifests@[DIGEST] pushed: 2 blobs sent (245 bytes), 0 mounted, 0 there already ([TIME])
+    acme/manifests@[DIGEST] pushed: 2 blobs sent (245 B in [TIME], [SPEED])
     acme/manifests:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5, set-0.1.0-rc.11 → [DIGEST] ([TIME])
     acme/manifests:0.1.0-rc.11, sha-7a77c59, integration-7a77c59 → [DIGEST] ([TIME])
     IMAGE           CANDIDATE    DIGEST
@@ -127,7 +127,7 @@ fn an_image_in_another_repository_is_mounted() {
     insta::assert_snapshot!(stable(&finished, &[&registry]), @r#"
     exit code 0
     --- stdout
-    acme/app@[DIGEST] pushed: 0 blobs sent (0 bytes), 3 mounted, 0 there already ([TIME])
+    acme/app@[DIGEST] pushed: 3 mounted from ci/app
     acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5, set-0.1.0-rc.11 → [DIGEST] ([TIME])
     acme/app:0.1.0-rc.11, sha-7a77c59, integration-7a77c59 → [DIGEST] ([TIME])
     IMAGE     CANDIDATE    DIGEST
@@ -148,7 +148,7 @@ fn an_image_in_another_registry_is_copied() {
     insta::assert_snapshot!(stable(&finished, &[&registry, &other]), @r#"
     exit code 0
     --- stdout
-    acme/app@[DIGEST] pushed: 3 blobs sent (5749 bytes), 0 mounted, 0 there already ([TIME])
+    acme/app@[DIGEST] pushed: 3 blobs sent (5.6 KiB in [TIME], [SPEED])
     acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5, set-0.1.0-rc.11 → [DIGEST] ([TIME])
     acme/app:0.1.0-rc.11, sha-7a77c59, integration-7a77c59 → [DIGEST] ([TIME])
     IMAGE     CANDIDATE    DIGEST

@@ -29,7 +29,7 @@ fn pipeline_number_zero() {
     --- stdout
     --- stderr
     error: 1 bad setting
-      rc_number: CI_PIPELINE_NUMBER is 0, as `woodpecker-cli exec` sets it, and every run would publish the same candidate: set PLUGIN_RC_NUMBER or --rc-number; accepted: a whole number from 1 on
+      rc_number: CI_PIPELINE_NUMBER is 0, as `woodpecker-cli exec` sets it, and every run would publish the same candidate: set PLUGIN_RC_NUMBER or --rc-number; accepted: a whole number from 1 on, or `sequence`
     hint: `--help` lists every setting
     "#);
 }
@@ -215,7 +215,7 @@ fn a_registry_that_forbids_moving_tags() {
     insta::assert_snapshot!(stable(&finished, &[&registry]), @r#"
     exit code 19
     --- stdout
-    acme/app@[DIGEST] pushed: 2 blobs sent (5645 bytes), 0 mounted, 1 there already ([TIME])
+    acme/app@[DIGEST] pushed: 2 blobs sent (5.5 KiB in [TIME], [SPEED]), 1 there already
     --- stderr
     error: pushing manifest [HOST]/acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5: the registry answered 403 Forbidden: TAG_INVALID tag set-7a77c5932e35c13bf0bf61a33f757b21d41692b5 exists and is immutable
     hint: the registry's own words above say which rule or quota it was

@@ -24,9 +24,9 @@ fn one_version_for_all_and_the_record_with_the_lead() {
     insta::assert_snapshot!(stable(&finished, &[&registry]), @r#"
     exit code 0
     --- stdout
-    acme/web@[DIGEST] pushed: 3 blobs sent (5753 bytes), 0 mounted, 0 there already ([TIME])
-    acme/api@[DIGEST] pushed: 3 blobs sent (5749 bytes), 0 mounted, 0 there already ([TIME])
-    acme/worker@[DIGEST] pushed: 3 blobs sent (5759 bytes), 0 mounted, 0 there already ([TIME])
+    acme/web@[DIGEST] pushed: 3 blobs sent (5.6 KiB in [TIME], [SPEED])
+    acme/api@[DIGEST] pushed: 3 blobs sent (5.6 KiB in [TIME], [SPEED])
+    acme/worker@[DIGEST] pushed: 3 blobs sent (5.6 KiB in [TIME], [SPEED])
     acme/web:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5, set-0.1.0-rc.11 → [DIGEST] ([TIME])
     acme/api:0.1.0-rc.11, sha-7a77c59, integration-7a77c59 → [DIGEST] ([TIME])
     acme/worker:0.1.0-rc.11, sha-7a77c59, integration-7a77c59 → [DIGEST] ([TIME])
