@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use granary_testkit::registry::Registry;
+use granary_testkit::registry::{Registry, Snapshot};
 use serde_json::Value;
 
 /// When the set was made: the only thing in it that two runs of one pipeline do not share.
@@ -36,7 +36,7 @@ pub fn set_field(registry: &Registry, repository: &str, reference: &str, name: &
 }
 
 /// Every tag of every repository with what it leads to: a release set with its content but the time it was made at,
-/// everything else with its digest.
+/// everything else with its digest. Claims are left out, as in [`settled`].
 ///
 /// # Panics
 /// Where a `set-` tag leads to something else than a set.
@@ -51,10 +51,18 @@ pub fn end_state(registry: &Registry) -> BTreeMap<String, BTreeMap<String, Strin
         format!("{set:?}")
     };
     let tags = |repository: &str| {
-        let tags = registry.tags(repository).into_iter();
+        let tags = registry.tags(repository).into_iter().filter(|(tag, _)| !tag.starts_with("claim-"));
         tags.map(|(tag, digest)| (tag.clone(), content(repository, &tag, digest))).collect()
     };
     registry.snapshot().into_keys().map(|repository| (repository.clone(), tags(&repository))).collect()
+}
+
+/// A snapshot without claims: they say when they were made and by whom, and stay when a run was killed.
+#[must_use]
+pub fn settled(registry: &Registry) -> Snapshot {
+    let mut snapshot = registry.snapshot();
+    snapshot.values_mut().for_each(|found| found.tags.retain(|tag, _| !tag.starts_with("claim-")));
+    snapshot
 }
 
 /// Published versions and candidates that ever named more than one thing; empty where the promise is kept that they

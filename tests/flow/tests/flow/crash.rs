@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use flow::evidence::key;
 use flow::pipeline::{APP, Agent, WEB, commit, ends, image};
-use flow::state::{end_state, moved, set_field};
+use flow::state::{end_state, moved, set_field, settled};
 use granary_testkit::crash::at_every_request;
 use granary_testkit::image::Image;
 use granary_testkit::registry::{Options, Referrers, Registry, State};
@@ -92,10 +92,10 @@ fn promotion_killed_anywhere_and_run_again_ends_like_one_run() {
         let promote = |registry: &Registry| agent.push(registry, &commit(1), 11).app_and_web().promote();
         let undisturbed = Registry::start_with(options.clone(), state.clone());
         drop(ends(&promote(&undisturbed), 0));
-        let wanted = undisturbed.snapshot();
+        let wanted = settled(&undisturbed);
         let requests = at_every_request(&options, &state, promote, |registry, rerun, crash| {
             assert_eq!(rerun.code, Some(0), "{crash:?}\n{rerun}");
-            assert_eq!(registry.snapshot(), wanted, "{crash:?}\n{rerun}");
+            assert_eq!(settled(registry), wanted, "{crash:?}\n{rerun}");
             assert_eq!(moved(registry), [""; 0], "{crash:?}");
         });
         assert!(requests >= 10, "a promotion of two images takes more than {requests} requests");
@@ -112,7 +112,7 @@ fn after_a_crash_only_a_version_that_can_be_seen_is_finished_unjudged() {
         let state = tested(&options, &agent);
         let undisturbed = Registry::start_with(options.clone(), state.clone());
         drop(ends(&agent.push(&undisturbed, &commit(1), 11).app_and_web().promote(), 0));
-        let wanted = undisturbed.snapshot();
+        let wanted = settled(&undisturbed);
         let runs = Cell::new(0_usize);
         let carried = Cell::new(false);
         let before = RefCell::new(state.clone());
@@ -131,7 +131,7 @@ fn after_a_crash_only_a_version_that_can_be_seen_is_finished_unjudged() {
             if carried.get() {
                 finished.set(finished.get() + 1);
                 assert_eq!(rerun.code, Some(0), "{crash:?}\n{rerun}");
-                assert_eq!(registry.snapshot(), wanted, "{crash:?}\n{rerun}");
+                assert_eq!(settled(registry), wanted, "{crash:?}\n{rerun}");
                 return;
             }
             refused.set(refused.get() + 1);
@@ -238,9 +238,12 @@ fn the_lead_is_tagged_last_and_the_record_is_written_first() {
         assert_eq!(tags, wanted);
     }
     drop(ends(&pipeline.report(&[("answers", "passed")]), 0));
+    let set = registry.tags(APP)["set-0.1.0-rc.11"].clone();
+    let claim = format!("acme/app:claim-0.1.0-{}", &set["sha256:".len()..][..12]);
     assert_eq!(
         written(&registry, &pipeline.promote()),
         [
+            claim.as_str(),
             "acme/app:set-0.1.0",
             "acme/web:0.1.0",
             "acme/app:0.1.0",

@@ -100,6 +100,7 @@ fn a_commit_becomes_a_stable_release_and_a_rerun_changes_nothing() {
         assert!(variables.lines().any(|found| found == line), "{line} in {variables}");
     }
     tags.extend(["0.1.0", "set-0.1.0", "validated-0101010"].map(str::to_owned));
+    tags.push(format!("claim-0.1.0-{}", &set["sha256:".len()..][..12]));
     tags.sort();
     assert_eq!(registry.tags(APP).into_keys().collect::<Vec<_>>(), tags);
     assert_eq!(registry.tags(APP)["0.1.0"], built.digest(), "the promoted digest is the tested digest");
@@ -167,7 +168,7 @@ fn a_dry_run_says_what_would_be_written_and_writes_nothing() {
     let planned = ends(&pipeline.promote().plugin("dry_run", "true"), 0);
     assert_eq!(planned.json(".granary/promote.json")["outcome"], "planned");
     let digest = image("app").digest().to_owned();
-    for (step, tag) in [(2, "0.1.0"), (3, "validated-0101010")] {
+    for (step, tag) in [(3, "0.1.0"), (4, "validated-0101010")] {
         let line = format!("  {step}. write {APP}:{tag} → {digest}");
         assert!(planned.stdout.lines().any(|found| found == line), "{line}\n{planned}");
     }
