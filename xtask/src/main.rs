@@ -3,6 +3,7 @@
 //! * `demo`: the whole flow in front of your eyes ([`demo`]).
 //! * `test`: every check there is ([`checks`]).
 //! * `dist`: the plugins as static binaries ([`dist`]).
+//! * `tools`: servers, readers and peers that are built with Go ([`tools`]).
 //! * `docs`: the settings tables in `plugins/*/docs.md` ([`docs`]).
 //!
 //! Nothing imports it. It asks nothing on a terminal and reads no standard input; its children neither.
@@ -20,6 +21,7 @@ mod dist;
 mod docs;
 mod elf;
 mod programs;
+mod tools;
 mod workspace;
 
 use std::error::Error;
@@ -31,6 +33,7 @@ const HELP: &str = "\
 cargo xtask demo                      build the plugins, then show candidate, tests and promotion on a registry of its own
 cargo xtask test [--only STEP,STEP]   everything that CI checks; installs what is missing where apt-get may be used
 cargo xtask dist                      the plugins as static binaries in target/release
+cargo xtask tools                     servers and readers of the journeys, built with Go into target/tools/bin
 cargo xtask docs [--check]            write the settings tables into plugins/*/docs.md, or fail where they are stale";
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
             Err(error) => return wrong_usage(&error.to_string()),
         },
         ["dist"] => with_workspace(|workspace| dist::build(workspace).map(|_| ())),
+        ["tools"] => with_workspace(tools::build),
         ["docs"] => with_workspace(docs::write),
         ["docs", "--check"] => with_workspace(docs::check),
         other => return wrong_usage(&format!("unknown: {}", other.join(" "))),

@@ -143,7 +143,8 @@ fn install(missing: &[&Program]) -> Result<(), ProgramsError> {
     }
 }
 
-fn on_path(program: &str) -> bool {
+/// True where PATH has a file of this name.
+pub(crate) fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

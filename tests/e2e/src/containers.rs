@@ -10,8 +10,8 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::docker_registry::{DockerRegistry, PASSWORD, USER};
 use crate::programs::{Ended, command, end_of, said_by};
+use crate::registry::Registry;
 
 /// An architecture of Linux and the files of its image.
 pub type Platform<'a> = (&'a str, &'a [(&'a str, &'a [u8])]);
@@ -98,13 +98,7 @@ impl Containers {
 
     /// Copies an image into a registry as `credentials` (`user:password`), if any; says how that ended.
     #[must_use]
-    pub fn push(
-        &self,
-        from: &str,
-        registry: &DockerRegistry,
-        image: &str,
-        credentials: Option<&str>,
-    ) -> Ended {
+    pub fn push(&self, from: &str, registry: &dyn Registry, image: &str, credentials: Option<&str>) -> Ended {
         let mut skopeo = self.skopeo("copy");
         skopeo.args(["--all", "--preserve-digests", "--dest-tls-verify=false"]);
         if let Some(credentials) = credentials {
@@ -118,7 +112,7 @@ impl Containers {
     /// # Panics
     /// Where skopeo fails.
     #[must_use]
-    pub fn digest(&self, registry: &DockerRegistry, image: &str) -> String {
+    pub fn digest(&self, registry: &dyn Registry, image: &str) -> String {
         said_by(self.inspect(registry, image).args(["--format", "{{.Digest}}"]))
     }
 
@@ -127,7 +121,7 @@ impl Containers {
     /// # Panics
     /// Where skopeo fails.
     #[must_use]
-    pub fn manifest(&self, registry: &DockerRegistry, image: &str) -> Vec<u8> {
+    pub fn manifest(&self, registry: &dyn Registry, image: &str) -> Vec<u8> {
         let mut inspect = self.inspect(registry, image);
         let output = inspect.arg("--raw").output().expect("skopeo can be started");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -139,9 +133,9 @@ impl Containers {
     /// # Panics
     /// Where skopeo fails.
     #[must_use]
-    pub fn tags(&self, registry: &DockerRegistry, repository: &str) -> Vec<String> {
+    pub fn tags(&self, registry: &dyn Registry, repository: &str) -> Vec<String> {
         let mut list = self.skopeo("list-tags");
-        list.args(["--tls-verify=false", "--creds", &credentials()]);
+        list.args(["--tls-verify=false", "--creds", &credentials(registry)]);
         let list = said_by(list.arg(format!("docker://{}/{repository}", registry.host())));
         let list: Value = serde_json::from_str(&list).expect("skopeo lists tags as JSON");
         let tags = list["Tags"].as_array().expect("skopeo lists tags");
@@ -156,7 +150,7 @@ impl Containers {
     /// # Panics
     /// Where skopeo fails.
     #[must_use]
-    pub fn pull(&self, registry: &DockerRegistry, image: &str) -> PathBuf {
+    pub fn pull(&self, registry: &dyn Registry, image: &str) -> PathBuf {
         self.pull_as(registry, image, |folder| format!("oci:{}:pulled", folder.display()))
     }
 
@@ -165,14 +159,20 @@ impl Containers {
     /// # Panics
     /// Where skopeo fails.
     #[must_use]
-    pub fn pull_files(&self, registry: &DockerRegistry, image: &str) -> PathBuf {
+    pub fn pull_files(&self, registry: &dyn Registry, image: &str) -> PathBuf {
         self.pull_as(registry, image, |folder| format!("dir:{}", folder.display()))
     }
 
-    fn pull_as(&self, registry: &DockerRegistry, image: &str, notation: impl Fn(&Path) -> String) -> PathBuf {
+    fn pull_as(&self, registry: &dyn Registry, image: &str, notation: impl Fn(&Path) -> String) -> PathBuf {
         let folder = tempfile::tempdir_in(self.folder.path()).expect("a temporary folder").keep();
         let mut copy = self.skopeo("copy");
-        copy.args(["--all", "--preserve-digests", "--src-tls-verify=false", "--src-creds", &credentials()]);
+        copy.args([
+            "--all",
+            "--preserve-digests",
+            "--src-tls-verify=false",
+            "--src-creds",
+            &credentials(registry),
+        ]);
         let _ = said_by(copy.arg(format!("docker://{}/{image}", registry.host())).arg(notation(&folder)));
         folder
     }
@@ -187,9 +187,9 @@ impl Containers {
         serde_json::from_str(&said).expect("a configuration is JSON")
     }
 
-    fn inspect(&self, registry: &DockerRegistry, image: &str) -> Command {
+    fn inspect(&self, registry: &dyn Registry, image: &str) -> Command {
         let mut inspect = self.skopeo("inspect");
-        inspect.args(["--tls-verify=false", "--creds", &credentials()]);
+        inspect.args(["--tls-verify=false", "--creds", &credentials(registry)]);
         inspect.arg(format!("docker://{}/{image}", registry.host()));
         inspect
     }
@@ -225,6 +225,7 @@ impl Containers {
 }
 
 /// Given to an open registry they do no harm: skopeo sends them only when asked.
-fn credentials() -> String {
-    format!("{USER}:{PASSWORD}")
+fn credentials(registry: &dyn Registry) -> String {
+    let known = registry.credentials().map(|known| format!("{}:{}", known.user, known.password));
+    known.unwrap_or_else(|| "nobody:nothing".to_owned())
 }

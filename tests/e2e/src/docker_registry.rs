@@ -1,25 +1,16 @@
 //! Debian's `docker-registry` (Distribution 2.8): the registry that is met most, with its gaps. No referrers API, no `OCI-Tag`,
 //! tags in no order and all at once.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::time::{Duration, Instant};
-
-use tempfile::TempDir;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
 
 use crate::openssl::PrivateCa;
 use crate::programs;
-
-/// It answers within a tenth of a second on an idle machine.
-const START_LIMIT: Duration = Duration::from_secs(20);
-/// How often a port may be snatched away between being found free and being used.
-const PORT_ATTEMPTS: usize = 5;
-
-/// Bytes of an answer that are read.
-const LONGEST_ANSWER: u64 = 4096;
+use crate::registry::{Credentials, Registry};
+use crate::server::{self, Server};
 
 /// The user of [`Access::Password`].
 pub const USER: &str = "ci";
@@ -40,11 +31,19 @@ pub enum Access {
 /// A running registry with its data, both gone when it is dropped.
 #[derive(Debug)]
 pub struct DockerRegistry {
-    child: Child,
-    port: u16,
-    folder: TempDir,
+    server: Server,
     access: Access,
-    ca: Option<PathBuf>,
+}
+
+impl Registry for DockerRegistry {
+    fn host(&self) -> String {
+        self.server.host()
+    }
+
+    fn credentials(&self) -> Option<Credentials> {
+        let (user, password) = (USER.to_owned(), PASSWORD.to_owned());
+        (self.access == Access::Password).then_some(Credentials { user, password })
+    }
 }
 
 impl DockerRegistry {
@@ -54,7 +53,8 @@ impl DockerRegistry {
     /// Where `docker-registry` is not installed or does not come up; with its log.
     #[must_use]
     pub fn start(access: Access) -> Self {
-        Self::start_any(access, None)
+        let command = || programs::command("docker-registry");
+        Self { server: serve("docker-registry", command, access), access }
     }
 
     /// The same, over TLS with the certificate of a private CA, which must live as long.
@@ -63,38 +63,30 @@ impl DockerRegistry {
     /// As [`DockerRegistry::start`].
     #[must_use]
     pub fn start_with_tls(access: Access, ca: &PrivateCa) -> Self {
-        Self::start_any(access, Some(ca))
-    }
-
-    fn start_any(access: Access, ca: Option<&PrivateCa>) -> Self {
-        for _ in 0..PORT_ATTEMPTS {
-            let mut registry = Self::launch(access, ca);
-            if registry.comes_up() {
-                return registry;
-            }
-        }
-        panic!("docker-registry found its port in use, {PORT_ATTEMPTS} times")
+        let prepare = |folder: &Path, port| {
+            let serve = programs::command("docker-registry");
+            configured(serve, folder, port, access, Some(ca.folder()))
+        };
+        // Nobody else has a certificate of this CA.
+        let ready = |_: &Path, port| {
+            let mut connect = programs::command("openssl");
+            connect.args(["s_client", "-verify_return_error", "-verify_ip", "127.0.0.1", "-connect"]);
+            connect.arg(format!("127.0.0.1:{port}")).arg("-CAfile").arg(ca.certificate());
+            programs::end_of(&mut connect).success
+        };
+        Self { server: Server::start("docker-registry", prepare, ready), access }
     }
 
     /// `127.0.0.1:PORT`.
     #[must_use]
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.server.host()
     }
 
     /// What the registry has logged up to now, requests included.
-    ///
-    /// # Panics
-    /// Where the log cannot be read.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).expect("the log was created with the registry")
-    }
-
-    /// True where it wants [`USER`] and [`PASSWORD`].
-    #[must_use]
-    pub fn has_password(&self) -> bool {
-        self.access == Access::Password
+        self.server.log()
     }
 
     /// Gives a manifest these tags, over one connection: thousands take seconds. For open registries without TLS.
@@ -102,7 +94,7 @@ impl DockerRegistry {
     /// # Panics
     /// Where the registry refuses one.
     pub fn put_manifest(&self, repository: &str, tags: &[String], media_type: &str, manifest: &[u8]) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the registry answers");
+        let mut stream = TcpStream::connect(self.host()).expect("the registry answers");
         for tag in tags {
             let (host, length) = (self.host(), manifest.len());
             let head = format!(
@@ -124,85 +116,25 @@ impl DockerRegistry {
             );
         }
     }
-
-    fn launch(access: Access, ca: Option<&PrivateCa>) -> Self {
-        let folder =
-            tempfile::Builder::new().prefix("granary-registry-").tempdir().expect("a temporary folder");
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
-        drop(listener);
-        let write = |name: &str, text: &str| {
-            fs::write(folder.path().join(name), text).expect("a temporary folder can be written");
-        };
-        write("config.yml", &config(folder.path(), port, access, ca.map(PrivateCa::folder)));
-        write("htpasswd", HTPASSWD);
-        let log = File::create(folder.path().join("log")).expect("a temporary folder can be written");
-        let child = programs::command("docker-registry")
-            .arg("serve")
-            .arg(folder.path().join("config.yml"))
-            .stdout(log.try_clone().expect("a file can be opened twice"))
-            .stderr(log)
-            .spawn()
-            .expect("docker-registry can be started");
-        Self { child, port, folder, access, ca: ca.map(PrivateCa::certificate) }
-    }
-
-    /// Waits for the first answer; false where the port was snatched away.
-    fn comes_up(&mut self) -> bool {
-        let started = Instant::now();
-        while started.elapsed() < START_LIMIT {
-            if let Some(status) = self.child.try_wait().expect("a child of ours can be waited for") {
-                let log = self.log();
-                assert!(log.contains("address already in use"), "docker-registry ended: {status}\n{log}");
-                return false;
-            }
-            if self.answers() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("docker-registry does not answer after {START_LIMIT:?}\n{}", self.log())
-    }
-
-    /// True where *this* server answers: between being found free and being used, the port may have become another journey's.
-    fn answers(&self) -> bool {
-        if let Some(ca) = &self.ca {
-            // Nobody else has a certificate of this CA.
-            let mut connect = programs::command("openssl");
-            connect.args([
-                "s_client",
-                "-verify_return_error",
-                "-verify_ip",
-                "127.0.0.1",
-                "-connect",
-                &self.host(),
-            ]);
-            return programs::end_of(connect.arg("-CAfile").arg(ca)).success;
-        }
-        let head = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
-            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-            stream.write_all(b"GET /v2/ HTTP/1.0\r\n\r\n")?;
-            let mut answer = String::new();
-            stream.take(LONGEST_ANSWER).read_to_string(&mut answer)?;
-            Ok(answer)
-        });
-        head.is_ok_and(|head| head.contains(&mark(self.folder.path())))
-    }
 }
 
-impl Drop for DockerRegistry {
-    #[expect(
-        clippy::print_stderr,
-        reason = "what the server said belongs to the failure that is being reported"
-    )]
-    fn drop(&mut self) {
-        // It writes blobs to their place by rename; there is nothing that a gentler end would save.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("--- docker-registry at {}\n{}", self.host(), self.log());
-        }
-    }
+/// Runs Distribution without TLS, whichever version `command` starts: their configuration is the same.
+pub(crate) fn serve(name: &'static str, command: impl Fn() -> Command, access: Access) -> Server {
+    let prepare = |folder: &Path, port| configured(command(), folder, port, access, None);
+    let ready =
+        |folder: &Path, port| server::get(port, "/v2/").is_some_and(|answer| answer.contains(&mark(folder)));
+    Server::start(name, prepare, ready)
+}
+
+/// Writes the configuration and adds it to the command.
+fn configured(mut command: Command, folder: &Path, port: u16, access: Access, tls: Option<&Path>) -> Command {
+    let write = |name: &str, text: &str| {
+        fs::write(folder.join(name), text).expect("a temporary folder can be written");
+    };
+    write("config.yml", &config(folder, port, access, tls));
+    write("htpasswd", HTPASSWD);
+    command.arg("serve").arg(folder.join("config.yml"));
+    command
 }
 
 /// What a server says in each answer's header `X-Journey`: the name of its own folder.
@@ -236,8 +168,8 @@ mod tests {
     #[test]
     fn dropped_it_is_gone() {
         let registry = DockerRegistry::start(Access::Open);
-        let (port, folder) = (registry.port, registry.folder.path().to_owned());
-        assert!(registry.answers());
+        let (port, folder) = (registry.server.port(), registry.server.folder().to_owned());
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
         drop(registry);
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
         assert!(!folder.exists());

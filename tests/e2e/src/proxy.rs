@@ -1,8 +1,10 @@
-//! A proxy before a registry that counts requests, keeps their heads, delays them, and answers some itself.
+//! A proxy before a registry that counts requests, keeps their heads, delays them, answers some itself, and kills clients.
 //!
 //! It speaks HTTP/1.1 without TLS and one request per connection: each request is sent on, and answered, with
 //! `Connection: close`. That costs the client connections and no requests, and requests are what is counted. `Host` stays what
 //! the client sent, so the registry's `Location`s lead through the proxy again.
+
+mod trap;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,7 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::docker_registry::DockerRegistry;
+use crate::registry::Registry;
+
+pub use trap::Trap;
 
 /// Longer than any head of client or registry.
 const LONGEST_HEAD: usize = 64 * 1024;
@@ -63,6 +67,20 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// The tags that this request wrote: of a manifest put under a tag, or under its digest with `?tag=`.
+    #[must_use]
+    pub fn tags_written(&self) -> Vec<&str> {
+        if self.method != "PUT" || self.status != 201 {
+            return Vec::new();
+        }
+        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
+        let Some((_, name)) = path.split_once("/manifests/") else { return Vec::new() };
+        match name.contains(':') {
+            true => query.split('&').filter_map(|pair| pair.strip_prefix("tag=")).collect(),
+            false => vec![name],
+        }
+    }
+
     /// True for a request that may change something.
     #[must_use]
     pub fn is_write(&self) -> bool {
@@ -81,6 +99,7 @@ struct Shared {
     upstream: String,
     latency: Duration,
     faults: Mutex<VecDeque<Fault>>,
+    trap: Mutex<Option<Trap>>,
     seen: Mutex<Vec<Seen>>,
     under_way: AtomicUsize,
     stopping: AtomicBool,
@@ -104,13 +123,14 @@ impl Proxy {
     /// # Panics
     /// Where loopback has no free port.
     #[must_use]
-    pub fn start(registry: &DockerRegistry, latency: Duration) -> Self {
+    pub fn start(registry: &dyn Registry, latency: Duration) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             upstream: registry.host(),
             latency,
             faults: Mutex::default(),
+            trap: Mutex::default(),
             seen: Mutex::default(),
             under_way: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
@@ -140,6 +160,11 @@ impl Proxy {
     /// The next requests get these answers, one each; those after them reach the registry.
     pub fn faults(&self, faults: &[Fault]) {
         lock(&self.shared.faults).extend(faults);
+    }
+
+    /// Sets a trap in place of any other.
+    pub fn set_trap(&self, trap: &Trap) {
+        *lock(&self.shared.trap) = Some(trap.clone());
     }
 
     /// Faults that nobody has met yet.
@@ -194,6 +219,8 @@ impl Shared {
         let (method, target) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
         thread::sleep(self.latency);
         let fault = lock(&self.faults).pop_front();
+        let write = !matches!(method.as_str(), "GET" | "HEAD");
+        let trap = lock(&self.trap).clone().filter(|trap| write && trap.springs());
         let note = |status| lock(&self.seen).push(Seen { method, target, head: head.clone(), status });
         if let Some(fault) = fault {
             // To the end, or closing would reset the connection before the answer is read.
@@ -201,6 +228,10 @@ impl Shared {
             io::copy(&mut (&mut client).take(body), &mut io::sink())?;
             note(fault.status());
             return client.write_all(fault.answer().as_bytes());
+        }
+        if let Some(trap) = trap.as_ref().filter(|trap| !trap.arrives()) {
+            trap.kill();
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
         let mut server = TcpStream::connect(&self.upstream)?;
         server.set_read_timeout(Some(PATIENCE))?;
@@ -215,6 +246,10 @@ impl Shared {
         let status = answer.as_ref().ok().and_then(|(head, _)| head.split(' ').nth(1)?.parse().ok());
         note(status.unwrap_or_default());
         let (answer, begun) = answer?;
+        if let Some(trap) = trap {
+            trap.kill();
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         client.write_all(answer.as_bytes())?;
         client.write_all(&begun)?;
         io::copy(&mut server, &mut client)?;
@@ -267,6 +302,21 @@ fn closing(head: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_are_seen_in_path_and_query() {
+        let seen = |target: &str, status| Seen {
+            method: "PUT".to_owned(),
+            target: target.to_owned(),
+            head: String::new(),
+            status,
+        };
+        assert_eq!(seen("/v2/a/b/manifests/1.2.3", 201).tags_written(), ["1.2.3"]);
+        assert_eq!(seen("/v2/a/b/manifests/sha256:12?tag=x&tag=1.0.0", 201).tags_written(), ["x", "1.0.0"]);
+        assert_eq!(seen("/v2/a/b/manifests/sha256:12", 201).tags_written(), [""; 0]);
+        assert_eq!(seen("/v2/a/b/manifests/1.2.3", 503).tags_written(), [""; 0]);
+        assert_eq!(seen("/v2/a/b/blobs/uploads/1?digest=sha256:12", 201).tags_written(), [""; 0]);
+    }
 
     #[test]
     fn heads_are_sent_on_with_one_change() {

@@ -9,7 +9,7 @@ use oci_client::{Client, Reference};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Runtime;
 
-use crate::docker_registry::{DockerRegistry, PASSWORD, USER};
+use crate::registry::Registry;
 
 const MANIFESTS: &[&str] = &[
     "application/vnd.oci.image.manifest.v1+json",
@@ -32,7 +32,7 @@ impl Reader {
     /// # Panics
     /// Where the process has no poller to give.
     #[must_use]
-    pub fn new(registry: &DockerRegistry) -> Self {
+    pub fn new(registry: &dyn Registry) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             rustls::crypto::ring::default_provider().install_default().expect("nobody else installs one");
@@ -45,10 +45,9 @@ impl Reader {
                 .expect("a current-thread runtime needs only a poller"),
             client: Client::new(config),
             host: registry.host(),
-            auth: match registry.has_password() {
-                true => RegistryAuth::Basic(USER.to_owned(), PASSWORD.to_owned()),
-                false => RegistryAuth::Anonymous,
-            },
+            auth: registry.credentials().map_or(RegistryAuth::Anonymous, |credentials| {
+                RegistryAuth::Basic(credentials.user, credentials.password)
+            }),
         }
     }
 

@@ -69,6 +69,8 @@ impl Scene {
         let meaning = |(tag, digest): (String, String)| match tag.as_str() {
             // Evidence has its own time in it; promote reads it only.
             tag if tag.starts_with("sha256-") => (tag.replace(&hex, "SET"), "evidence".to_owned()),
+            // So has a claim, which a rerun writes anew.
+            tag if tag.starts_with("claim-") => (tag.replace(&hex[..12], "SET"), "claim".to_owned()),
             _ if digest == set => (tag, self.set(repository, &digest)),
             _ => (tag, digest),
         };

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a journey that finds nothing to unwrap has failed")]
 
 mod already_pushed;
+mod at_once;
 mod folder;
 mod git_tags;
 mod killed;

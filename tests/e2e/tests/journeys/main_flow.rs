@@ -77,6 +77,7 @@ fn what_buildah_made_is_what_was_tested_and_what_is_stable() {
         format!("set-{id}"),
         "sha-0101010".to_owned(),
         "validated-0101010".to_owned(),
+        format!("claim-0.1.0-{}", &hex(&set)[..12]),
         format!("sha256-{}", hex(built)),
         format!("sha256-{}", hex(&set)),
     ];

@@ -12,12 +12,13 @@ use e2e::reader::Reader;
 /// A release of one image with two blobs on a registry without referrers API, and the same once more: what was counted when
 /// this was written. More needs a reason.
 const MOST_REQUESTS: [(&str, usize); 6] = [
-    ("registry-push", 15),
-    ("integration-test", 13),
-    ("promote", 13),
-    ("registry-push, nothing new", 5),
-    ("integration-test, the same results", 13),
-    ("promote, nothing new", 5),
+    ("registry-push", 14),
+    ("integration-test", 12),
+    ("promote", 17),
+    // The tags are asked for beside the set: in vain here, and one round trip less for every new commit.
+    ("registry-push, nothing new", 6),
+    ("integration-test, the same results", 12),
+    ("promote, nothing new", 4),
 ];
 
 /// A request that nobody needs: the spec lets a client ask for credentials where they are wanted.

@@ -1,0 +1,12 @@
+//! The journeys that need what `cargo xtask tools` builds with Go: registries of every kind, and the readers crane and regctl.
+//! Where there is no Go, `cargo xtask test` lists them as not run.
+
+#![expect(clippy::unwrap_used, reason = "a journey that finds nothing to unwrap has failed")]
+
+mod at_once;
+mod gitea;
+mod killed;
+mod nested;
+mod pairs;
+mod scene;
+mod within;
