@@ -4,6 +4,7 @@
 //! * `test`: every check there is ([`checks`]).
 //! * `dist`: the plugins as static binaries ([`dist`]).
 //! * `tools`: servers, readers and peers that are built with Go ([`tools`]).
+//! * `bench`: ours beside skopeo, crane, regctl and oras-go ([`bench`]).
 //! * `docs`: the settings tables in `plugins/*/docs.md` ([`docs`]).
 //!
 //! Nothing imports it. It asks nothing on a terminal and reads no standard input; its children neither.
@@ -14,6 +15,7 @@
     reason = "a tool for people; the plugins print through `plugin`"
 )]
 
+mod bench;
 mod checks;
 mod command;
 mod demo;
@@ -34,6 +36,7 @@ cargo xtask demo                      build the plugins, then show candidate, te
 cargo xtask test [--only STEP,STEP]   everything that CI checks; installs what is missing where apt-get may be used
 cargo xtask dist                      the plugins as static binaries in target/release
 cargo xtask tools                     servers and readers of the journeys, built with Go into target/tools/bin
+cargo xtask bench [--quick|--only G]  ours beside skopeo, crane, regctl and oras-go; a whole run writes docs/benchmarks.md
 cargo xtask docs [--check]            write the settings tables into plugins/*/docs.md, or fail where they are stale";
 
 fn main() -> ExitCode {
@@ -51,6 +54,9 @@ fn main() -> ExitCode {
         },
         ["dist"] => with_workspace(|workspace| dist::build(workspace).map(|_| ())),
         ["tools"] => with_workspace(tools::build),
+        ["bench"] => with_workspace(|workspace| bench::run(workspace, false, None)),
+        ["bench", "--quick"] => with_workspace(|workspace| bench::run(workspace, true, None)),
+        ["bench", "--only", group] => with_workspace(|workspace| bench::run(workspace, false, Some(group))),
         ["docs"] => with_workspace(docs::write),
         ["docs", "--check"] => with_workspace(docs::check),
         other => return wrong_usage(&format!("unknown: {}", other.join(" "))),

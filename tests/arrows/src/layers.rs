@@ -25,7 +25,7 @@ pub struct Place {
 pub const TEST_ONLY: &str = "granary-testkit";
 
 /// Those that are never shipped and may therefore build on [`TEST_ONLY`].
-pub const TOOLS: &[&str] = &["xtask", "e2e", "flow"];
+pub const TOOLS: &[&str] = &["xtask", "bench", "e2e", "flow"];
 
 /// Sockets, event loops, files beyond `std`: a crate that has one of these below it is not pure.
 pub const IO: &[&str] = &["tokio", "mio", "hyper", "reqwest", "rustix", "git2", "tempfile"];
@@ -80,6 +80,12 @@ pub const LAYERS: &[Place] = &[
     // Never shipped. The test registry shares no code with the client that it tests.
     Place { name: "granary-testkit", may_use: &[], never: &[] },
     Place { name: "arrows", may_use: &[], never: IO },
+    // Measures the registry crate as a program, and the plugins as they are.
+    Place {
+        name: "bench",
+        may_use: &["granary-attest", "granary-net", "granary-oci", "granary-registry", "granary-testkit"],
+        never: &[],
+    },
     // Both run the plugins as processes; flow reads their evidence.
     Place { name: "e2e", may_use: &["granary-testkit"], never: &[] },
     Place { name: "flow", may_use: &["granary-attest", "granary-testkit"], never: &[] },
