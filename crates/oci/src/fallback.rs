@@ -1,12 +1,14 @@
 //! The referrers fallback index, for registries without the referrers API (distribution-spec,
 //! "Referrers Tag Schema"): an ordinary index under the tag `sha256-<hex of the subject>`.
 //!
-//! There is no conditional write, so whoever updates it reads, merges, writes and reads again. This
-//! module is the merge.
+//! There is no conditional write, so whoever updates it reads, merges, writes and reads again. This module is
+//! the merge. What others wrote is kept, also where it means nothing here: `urls`, annotations of the index,
+//! fields of tomorrow.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::{Descriptor, Digest, Manifest, RawManifest, Tag, media_type};
@@ -51,10 +53,14 @@ pub enum FallbackError {
 }
 
 /// The list of a subject's referrers as the fallback tag holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct FallbackIndex {
     subject: Digest,
     entries: Vec<Descriptor>,
+    /// The entries as somebody else wrote them, where somebody else did.
+    written: Vec<Option<Map<String, Value>>>,
+    /// What the index says besides.
+    rest: Map<String, Value>,
 }
 
 impl FallbackIndex {
@@ -72,8 +78,9 @@ impl FallbackIndex {
     /// # Errors
     /// If it is the subject itself, no index, or unreadable: writing over it would lose something.
     pub fn read(subject: &Digest, found: Option<&RawManifest>) -> Result<Self, FallbackError> {
+        let mut index = FallbackIndex::empty(subject);
+        let Some(raw) = found else { return Ok(index) };
         let subject = subject.clone();
-        let Some(raw) = found else { return Ok(FallbackIndex { subject, entries: Vec::new() }) };
         if *raw.digest() == subject {
             return Err(FallbackError::IsSubject { subject });
         }
@@ -81,14 +88,24 @@ impl FallbackIndex {
             return Err(FallbackError::NotAnIndex { subject, media_type: raw.media_type().to_owned() });
         }
         match raw.parse() {
-            Ok(manifest) => Ok(FallbackIndex { subject, entries: manifest.manifests }),
-            Err(source) => Err(FallbackError::Unreadable { subject, source }),
+            Ok(manifest) => index.entries = manifest.manifests,
+            Err(source) => return Err(FallbackError::Unreadable { subject, source }),
         }
+        // It has been read as an index above, so neither reading gives less.
+        let document: Found = serde_json::from_slice(raw.bytes()).unwrap_or_default();
+        index.written = document.manifests.into_iter().map(Some).collect();
+        index.written.resize(index.entries.len(), None);
+        index.rest = document.rest;
+        for known in ["schemaVersion", "mediaType"] {
+            index.rest.remove(known);
+        }
+        Ok(index)
     }
 
     /// A list without entries.
     pub fn empty(subject: &Digest) -> Self {
-        FallbackIndex { subject: subject.clone(), entries: Vec::new() }
+        let (entries, written, rest) = (Vec::new(), Vec::new(), Map::new());
+        FallbackIndex { subject: subject.clone(), entries, written, rest }
     }
 
     /// The referrers in the list.
@@ -96,29 +113,60 @@ impl FallbackIndex {
         &self.entries
     }
 
-    /// Whether the list has exactly this entry.
+    /// Whether the list says of a referrer all that `entry` says; it may say more.
     pub fn holds(&self, entry: &Descriptor) -> bool {
-        self.entries.contains(entry)
+        self.entries.iter().any(|known| says(known, entry))
     }
 
     /// Adds `entry`, or mends the one with the same digest: tools have written entries without
     /// annotations or with the wrong `artifactType`, and Kyverno then finds no signature.
     pub fn merge(&mut self, entry: Descriptor) {
-        match self.entries.iter_mut().find(|known| known.digest == entry.digest) {
-            Some(known) => *known = entry,
-            None => self.entries.push(entry),
+        if !self.mend(&entry) {
+            self.entries.push(entry);
+            self.written.push(None);
         }
     }
 
-    /// Puts `entry` in the place of the one with the same digest, if there is one.
-    pub fn mend(&mut self, entry: &Descriptor) {
-        if let Some(known) = self.entries.iter_mut().find(|known| known.digest == entry.digest) {
-            *known = entry.clone();
+    /// Makes the entry with the same digest say what `entry` says, if there is one. What it says besides
+    /// stays.
+    pub fn mend(&mut self, entry: &Descriptor) -> bool {
+        let Some(at) = self.entries.iter().position(|known| known.digest == entry.digest) else {
+            return false;
+        };
+        let known = &mut self.entries[at];
+        let mut annotations = known.annotations.take().unwrap_or_default();
+        annotations.extend(entry.annotations.clone().unwrap_or_default());
+        let platform = entry.platform.clone().or(known.platform.take());
+        let data = entry.data.clone().or(known.data.take());
+        let annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
+        *known = Descriptor { annotations, platform, data, ..entry.clone() };
+        if let Some(written) = &mut self.written[at] {
+            let mut right = fields(known);
+            // A platform is known here in part only.
+            if entry.platform.is_none() {
+                right.remove("platform");
+            }
+            if known.artifact_type.is_none() {
+                written.remove("artifactType");
+            }
+            written.extend(right);
+        }
+        true
+    }
+
+    /// Takes over the entries of another reading of the same list that this one has not, as they were
+    /// written.
+    pub fn restore(&mut self, other: &FallbackIndex) {
+        for (entry, written) in other.entries.iter().zip(&other.written) {
+            if !self.entries.iter().any(|known| known.digest == entry.digest) {
+                self.entries.push(entry.clone());
+                self.written.push(written.clone());
+            }
         }
     }
 
-    /// Entries that may be wrong: tools have written the configuration's media type for an artifact type, and left out
-    /// the annotations. The referrer itself says what is right.
+    /// Entries that may be wrong: tools have written the configuration's media type for an artifact type, and
+    /// left out the annotations. The referrer itself says what is right.
     pub fn doubtful(&self) -> impl Iterator<Item = &Descriptor> {
         let no_type = |entry: &Descriptor| {
             entry.artifact_type.as_deref().is_none_or(|kind| kind.is_empty() || kind == media_type::OCI_EMPTY)
@@ -142,12 +190,47 @@ impl FallbackIndex {
     /// # Errors
     /// If it has grown beyond what registries take.
     pub fn build(&self) -> Result<RawManifest, FallbackError> {
-        let document =
-            Document { schema_version: 2, media_type: media_type::OCI_INDEX, manifests: &self.entries };
+        let manifests = self.entries.iter().zip(&self.written);
+        let document = Document {
+            schema_version: 2,
+            media_type: media_type::OCI_INDEX,
+            manifests: manifests
+                .map(|(entry, written)| written.as_ref().map_or(Entry::Ours(entry), Entry::Theirs))
+                .collect(),
+            rest: &self.rest,
+        };
         let bytes = serde_json::to_vec(&document).expect("invariant: text-keyed maps and text serialise");
         RawManifest::new(bytes, media_type::OCI_INDEX)
             .map_err(|source| FallbackError::Full { subject: self.subject.clone(), source })
     }
+}
+
+/// Whether `known` says all that `entry` says.
+fn says(known: &Descriptor, entry: &Descriptor) -> bool {
+    let said = |annotation: (&String, &String)| {
+        known.annotations.as_ref().is_some_and(|known| known.get(annotation.0) == Some(annotation.1))
+    };
+    known.bare() == entry.bare()
+        && known.artifact_type == entry.artifact_type
+        && entry.annotations.iter().flatten().all(said)
+        && (entry.platform.is_none() || entry.platform == known.platform)
+        && (entry.data.is_none() || entry.data == known.data)
+}
+
+fn fields(entry: &Descriptor) -> Map<String, Value> {
+    match serde_json::to_value(entry) {
+        Ok(Value::Object(fields)) => fields,
+        _ => unreachable!("invariant: a descriptor serialises as an object"),
+    }
+}
+
+/// An index as somebody wrote it.
+#[derive(Default, Deserialize)]
+struct Found {
+    #[serde(default)]
+    manifests: Vec<Map<String, Value>>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -155,7 +238,16 @@ impl FallbackIndex {
 struct Document<'a> {
     schema_version: u8,
     media_type: &'static str,
-    manifests: &'a [Descriptor],
+    manifests: Vec<Entry<'a>>,
+    #[serde(flatten)]
+    rest: &'a Map<String, Value>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Ours(&'a Descriptor),
+    Theirs(&'a Map<String, Value>),
 }
 
 #[cfg(test)]
@@ -183,7 +275,45 @@ mod tests {
         index.merge(right.clone());
         assert_eq!(index.entries(), [right, other]);
         let again = FallbackIndex::read(&subject(), Some(&index.build().unwrap())).unwrap();
-        assert_eq!(again, index);
+        assert_eq!(again.entries(), index.entries());
+    }
+
+    #[test]
+    fn what_others_wrote_is_kept() {
+        let bare = Descriptor::of(media_type::OCI_MANIFEST, b"referrer");
+        let other = Descriptor::of(media_type::OCI_MANIFEST, b"other");
+        let theirs = |entry: &Descriptor| {
+            serde_json::json!({
+                "mediaType": entry.media_type, "digest": entry.digest, "size": entry.size,
+                "urls": ["https://example.test/x"], "annotations": {"theirs": "1"}, "new": {"field": [1, 2.5]},
+                "platform": {"os": "windows", "architecture": "amd64", "os.version": "10"},
+            })
+        };
+        let document = serde_json::json!({
+            "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [theirs(&bare), theirs(&other)],
+            "annotations": {"of": "the index"}, "later": true,
+        });
+        let raw = RawManifest::new(document.to_string().into_bytes(), "").unwrap();
+        let mut index = FallbackIndex::read(&subject(), Some(&raw)).unwrap();
+        let annotations = Some(BTreeMap::from([("ours".to_owned(), "2".to_owned())]));
+        let right = Descriptor { artifact_type: Some("application/x".to_owned()), annotations, ..bare };
+        assert!(!index.holds(&right));
+        index.merge(right.clone());
+        assert!(index.holds(&right));
+        let mut lost = FallbackIndex::empty(&subject());
+        lost.merge(right.clone());
+        lost.restore(&index);
+        assert_eq!((lost.entries().len(), lost.entries()[0].annotations.as_ref().unwrap().len()), (2, 1));
+
+        let mut expected = document.clone();
+        expected["manifests"][0]["artifactType"] = "application/x".into();
+        expected["manifests"][0]["annotations"]["ours"] = "2".into();
+        let built: Value = serde_json::from_slice(index.build().unwrap().bytes()).unwrap();
+        assert_eq!(built, expected);
+        let built: Value = serde_json::from_slice(lost.build().unwrap().bytes()).unwrap();
+        assert_eq!(built["manifests"][1], expected["manifests"][1], "put back as it was");
+        let again = FallbackIndex::read(&subject(), Some(&index.build().unwrap())).unwrap();
+        assert!(again.holds(&right));
     }
 
     #[test]

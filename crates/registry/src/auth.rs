@@ -255,6 +255,11 @@ impl Authenticator {
         state.tokens.iter().find(fits).map(|token| token.value.clone())
     }
 
+    /// Whether there is somebody to be there. Trouble with finding out shows when it matters.
+    pub(crate) async fn has_login(&self, repository: &Repository) -> bool {
+        !matches!(self.login(repository).await, Ok(None))
+    }
+
     async fn login(&self, repository: &Repository) -> Result<Option<Login>, AuthError> {
         if let Some(login) = self.state().logins.get(repository) {
             return Ok(login.clone());

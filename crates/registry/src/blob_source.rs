@@ -5,6 +5,7 @@
 //! held back until the whole has been checked against the descriptor: a blob that is not what its
 //! manifest says is never completed at the registry.
 
+mod part;
 mod reading;
 
 use std::io;
@@ -19,11 +20,16 @@ use tokio::sync::mpsc;
 
 use crate::client::Registry;
 use crate::error::{Class, RegistryError};
+pub(crate) use part::Part;
 pub(crate) use reading::Trail;
 use reading::{Check, Outlet};
 
 /// Pieces that are ready and not yet sent.
 const PIECES_AHEAD: usize = 1;
+
+/// Bytes that are handed to the network at once. Each piece that is taken shows that the line moves, so a
+/// piece must not take a slow line longer than anybody waits for it.
+const SENT_AT_ONCE: usize = reading::PIECE_BYTES;
 
 /// Bytes that can be opened again and again: a retried upload starts from the source, never from a
 /// buffer that grew with the blob.
@@ -130,12 +136,30 @@ pub(crate) struct Pieces {
 }
 
 impl Pieces {
+    /// A source that gives nothing but this error.
+    fn failed(error: SourceError) -> Self {
+        let (sender, receiver) = mpsc::channel(1);
+        // There is room for one.
+        let _ = sender.try_send(Err(error));
+        Pieces { receiver, rest: Bytes::new() }
+    }
+
     /// The next piece; `None` after the last one, which comes only when the whole was right.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, SourceError>> {
         match self.rest.is_empty() {
             true => self.receiver.recv().await,
             false => Some(Ok(std::mem::take(&mut self.rest))),
         }
+    }
+
+    /// Waits until the source has begun to answer.
+    pub(crate) async fn ready(&mut self) -> Result<(), SourceError> {
+        if self.rest.is_empty()
+            && let Some(piece) = self.receiver.recv().await
+        {
+            self.rest = piece?;
+        }
+        Ok(())
     }
 
     /// The next piece, or as much of it as is wanted.
@@ -177,13 +201,13 @@ impl BlobSource {
     pub(crate) fn body(&self, descriptor: &Descriptor, trail: &Trail, progress: Option<&Progress>) -> Body {
         let (source, wanted, progress) = (self.clone(), descriptor.clone(), progress.cloned());
         let trail = trail.clone();
-        let open = move || -> BodyStream { stream(None, source.open(&wanted, 0, &trail), progress.clone()) };
+        let open = move || -> BodyStream { stream(source.open(&wanted, 0, &trail), progress.clone()) };
         Body::Stream { length: descriptor.size, open: Arc::new(open) }
     }
 
-    /// The blob as a request body, when its source has begun to answer. For blobs that go from one repository of a
-    /// registry to another: some (go-containerregistry's) answer nobody while they take an upload, and that upload would
-    /// wait for the answer.
+    /// The blob as a request body, when its source has begun to answer. For blobs that go from one repository
+    /// of a registry to another: some (go-containerregistry's) answer nobody while they take an upload, and
+    /// that upload would wait for the answer.
     pub(crate) async fn opened_body(
         &self,
         descriptor: &Descriptor,
@@ -191,13 +215,18 @@ impl BlobSource {
         progress: Option<&Progress>,
     ) -> Body {
         let mut pieces = self.open(descriptor, 0, trail);
-        let opened = Mutex::new(Some((pieces.next().await, pieces)));
+        // What the source has to say against it comes out when the body is read.
+        let first = match pieces.ready().await {
+            Ok(()) => Some(pieces),
+            Err(error) => Some(Pieces::failed(error)),
+        };
+        let opened = Mutex::new(first);
         let (source, wanted, progress) = (self.clone(), descriptor.clone(), progress.cloned());
         let trail = trail.clone();
         let open = move || -> BodyStream {
             let opened = opened.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let (first, pieces) = opened.unwrap_or_else(|| (None, source.open(&wanted, 0, &trail)));
-            stream(first, pieces, progress.clone())
+            let pieces = opened.unwrap_or_else(|| source.open(&wanted, 0, &trail));
+            stream(pieces, progress.clone())
         };
         Body::Stream { length: descriptor.size, open: Arc::new(open) }
     }
@@ -216,24 +245,17 @@ impl BlobSource {
     }
 }
 
-/// Pieces on their way to the network, behind one that has been read before.
-fn stream(
-    first: Option<Result<Bytes, SourceError>>,
-    pieces: Pieces,
-    progress: Option<Progress>,
-) -> BodyStream {
-    let state = (first, pieces, 0u64, progress);
-    Box::pin(futures_util::stream::unfold(state, |(mut first, mut pieces, mut sent, progress)| async move {
-        let piece = match first.take() {
-            Some(piece) => piece,
-            None => pieces.next().await?,
-        };
+/// Pieces on their way to the network.
+fn stream(pieces: Pieces, progress: Option<Progress>) -> BodyStream {
+    let state = (pieces, 0u64, progress);
+    Box::pin(futures_util::stream::unfold(state, |(mut pieces, mut sent, progress)| async move {
+        let piece = pieces.next_up_to(SENT_AT_ONCE).await?;
         if let Ok(piece) = &piece {
             sent += piece.len() as u64;
             if let Some(progress) = &progress {
                 progress(sent);
             }
         }
-        Some((piece.map_err(io::Error::other), (first, pieces, sent, progress)))
+        Some((piece.map_err(io::Error::other), (pieces, sent, progress)))
     }))
 }

@@ -97,8 +97,8 @@ impl Registry {
     }
 }
 
-/// Whether a success is that of a login page or the like: it calls itself HTML, and does not call itself by the
-/// digest either. Quay's answers without content say HTML too, but name the digest.
+/// Whether a success is that of a login page or the like: it calls itself HTML, and does not call itself by
+/// the digest either. Quay's answers without content say HTML too, but name the digest.
 fn is_page(answer: &Answer, digest: &Digest) -> bool {
     let is_html = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
     is_html && answer.header(CONTENT_DIGEST).is_none_or(|named| named != digest.as_str())

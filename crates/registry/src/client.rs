@@ -18,15 +18,19 @@ use crate::limit::Limit;
 use crate::observe::{Audience, Observer};
 use crate::presence::Presence;
 use crate::tries::Tries;
-use crate::upload::LearntChunk;
+use crate::upload::{LearntChunk, TooLarge};
 
 /// Requests in flight to one registry, unless told otherwise; with 30 ms per request that is 500
 /// requests per second, and registries in small clusters begin to queue there.
 const DEFAULT_CONCURRENCY: usize = 16;
 
-/// Big blobs that are uploaded at once: each holds about a megabyte, and more of them do not make
-/// the line faster.
-const STREAMS_AT_ONCE: usize = 4;
+/// Quarters of a megabyte that uploads which stream may hold together. More big blobs at once do not make the
+/// line faster, and of small ones a megabyte each would be too much to ask.
+const STREAM_UNITS: usize = 16;
+
+/// What one unit stands for, in bytes, and how many the largest blob takes.
+const STREAM_UNIT_BYTES: u64 = 256 * 1024;
+const MOST_STREAM_UNITS: u64 = 4;
 
 /// How to treat a registry.
 #[derive(Clone)]
@@ -43,7 +47,8 @@ pub struct RegistryOptions {
     pub concurrency: usize,
     /// Knows the secrets that must not be shown should the registry repeat them.
     pub redactor: Redactor,
-    /// Look after each tag that was written whether it is: some registries answer 201 and leave it where it was.
+    /// Look after each tag that was written whether it is: some registries answer 201 and leave it where it
+    /// was.
     pub verify: bool,
     /// Is told of requests, pauses and tokens.
     pub observer: Option<Observer>,
@@ -89,7 +94,7 @@ pub(crate) struct Inner {
     pub(crate) writing: Mutex<HashMap<Repository, Writing>>,
     pub(crate) server_time: Mutex<Option<Timestamp>>,
     pub(crate) learnt: Learnt,
-    /// Uploads that stream at once.
+    /// What uploads that stream may hold in memory.
     pub(crate) streams: tokio::sync::Semaphore,
     /// Read-modify-write of one fallback index within this process goes one at a time.
     fallback: Mutex<HashMap<Subject, Arc<Queue>>>,
@@ -117,6 +122,8 @@ pub(crate) struct Learnt {
     pub(crate) refuses_nested_indexes: Fact,
     /// Index into the ways of uploading; grows when one is refused.
     pub(crate) upload_method: AtomicU8,
+    /// The sizes that are too large to be sent whole.
+    pub(crate) too_large: TooLarge,
     /// The size of ranged chunks that is not refused.
     pub(crate) chunk_bytes: LearntChunk,
 }
@@ -166,7 +173,7 @@ impl Registry {
             writing: Mutex::default(),
             server_time: Mutex::default(),
             learnt: Learnt::default(),
-            streams: tokio::sync::Semaphore::new(STREAMS_AT_ONCE),
+            streams: tokio::sync::Semaphore::new(STREAM_UNITS),
             fallback: Mutex::default(),
             presence: Presence::default(),
             audience,
@@ -242,9 +249,11 @@ impl Registry {
         queues.entry((repository.clone(), subject.clone())).or_default().clone()
     }
 
-    /// Waits until one more big blob may be sent.
-    pub(crate) async fn stream_turn(&self) -> tokio::sync::SemaphorePermit<'_> {
-        self.0.streams.acquire().await.expect("invariant: the semaphore is never closed")
+    /// Waits until one more blob of this size may be streamed.
+    pub(crate) async fn stream_turn(&self, size: u64) -> tokio::sync::SemaphorePermit<'_> {
+        let units = size.div_ceil(STREAM_UNIT_BYTES).clamp(1, MOST_STREAM_UNITS);
+        let units = u32::try_from(units).unwrap_or(1);
+        self.0.streams.acquire_many(units).await.expect("invariant: the semaphore is never closed")
     }
 
     /// Describes an operation for errors.
@@ -287,5 +296,31 @@ impl Registry {
 impl std::fmt::Debug for Registry {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Registry({})", self.0.host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+    use granary_net::HttpOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_streams_at_once_is_bounded_by_what_it_holds() {
+        let options = RegistryOptions::new(Deadline::after(Duration::from_secs(60)));
+        let http = Http::new(HttpOptions::default()).unwrap();
+        let registry = Registry::new("registry.example.test".parse().unwrap(), http, options);
+        for (size, at_once) in [(100_000, 16), (300_000, 8), (1 << 20, 4), (10 << 30, 4)] {
+            let mut turns = Vec::new();
+            while let Some(turn) = registry.stream_turn(size).now_or_never() {
+                turns.push(turn);
+            }
+            assert_eq!(turns.len(), at_once, "{size}");
+            turns.pop();
+            assert!(registry.stream_turn(size).now_or_never().is_some(), "{size}");
+        }
     }
 }

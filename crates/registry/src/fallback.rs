@@ -1,14 +1,15 @@
 //! The fallback index on registries without the referrers API: read, and written without losing anything.
 //!
 //! # Design
-//! No registry has a conditional write, so whoever writes the index reads it, merges, writes, and looks again after a
-//! while whether everything that was ever seen in it is there still. The look comes after some multiples of the time
-//! that a writer needs between reading and writing, and once more where somebody else was seen writing. Within one
-//! client all that waits is written at once. A write that is not known to have arrived is not repeated: by then
-//! others may have written, and the index is read again.
+//! No registry has a conditional write, so whoever writes the index reads it, merges, writes, and looks again
+//! after a while whether everything that was ever seen in it is there still. The look comes after some
+//! multiples of the time that a writer needs between reading and writing, and once more where somebody else
+//! was seen writing. Within one client all that waits is written at once. A write that is not known to have
+//! arrived is not repeated: by then others may have written, and the index is read again.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod queue;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use granary_net::{Answer, StatusCode, Verdict, classify_status, random_unit};
@@ -16,6 +17,7 @@ use granary_oci::{Descriptor, Digest, FallbackError, FallbackIndex, Repository, 
 
 use crate::client::Registry;
 use crate::error::{Operation, RegistryError};
+pub(crate) use queue::Queue;
 
 /// Rounds of read, merge, write and read again. Every round some writer of several wins for good.
 const FALLBACK_ROUNDS: u32 = 24;
@@ -29,25 +31,6 @@ const LONGEST_SETTLE: Duration = Duration::from_secs(2);
 /// Entries of others that are looked into per write, to mend them. More are mended by the next one.
 const MOST_MENDED: usize = 16;
 
-/// What waits to be entered in one index by this client, one writer at a time.
-#[derive(Default)]
-pub(crate) struct Queue {
-    turn: tokio::sync::Mutex<()>,
-    waiting: Mutex<Vec<Descriptor>>,
-    /// Entries that look wrong and are as they should be.
-    right: Mutex<HashSet<Digest>>,
-}
-
-impl Queue {
-    fn waiting(&self) -> MutexGuard<'_, Vec<Descriptor>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn right(&self) -> MutexGuard<'_, HashSet<Digest>> {
-        self.right.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// One index that is being written.
 struct Writer<'a> {
     registry: &'a Registry,
@@ -60,8 +43,8 @@ struct Writer<'a> {
 }
 
 impl Registry {
-    /// The index as the registry has it. Where the fallback tag leads to the subject itself (GitLab takes `sha256-…` for
-    /// the digest), nothing can have been attached there.
+    /// The index as the registry has it. Where the fallback tag leads to the subject itself (GitLab takes
+    /// `sha256-…` for the digest), nothing can have been attached there.
     pub(crate) async fn fallback_index(
         &self,
         repository: &Repository,
@@ -96,49 +79,59 @@ impl Registry {
         entries: &[Descriptor],
         operation: Operation,
     ) -> Result<(), RegistryError> {
+        // A registry may have the API and not say so when it takes a referrer (go-containerregistry's does
+        // not): what it lists needs no index.
+        if self.learnt().referrers_api.get() == Some(true)
+            && let Some(listed) = self.referrers_by_api(repository, subject, None).await?
+            && entries.iter().all(|entry| listed.iter().any(|known| known.digest == entry.digest))
+        {
+            return Ok(());
+        }
         let queue = self.fallback_queue(repository, subject);
-        queue.waiting().extend_from_slice(entries);
+        let ticket = queue.wait(entries);
         let _turn = queue.turn.lock().await;
-        let waiting = queue.waiting().clone();
+        let waiting = queue.waiting().entries.clone();
         // Somebody who had the turn before has taken them along.
-        if !entries.iter().any(|entry| waiting.contains(entry)) {
+        if !waiting.contains_key(&ticket.number) {
             return Ok(());
         }
         let tag = FallbackIndex::tag(subject);
         let mut writer = Writer { registry: self, repository, subject, tag, operation, aliased: false };
-        let entered = writer.enter(&waiting, &queue).await;
-        match entered {
-            Ok(()) => queue.waiting().retain(|entry| !waiting.contains(entry)),
-            // The others try for themselves.
-            Err(_) => queue.waiting().retain(|entry| !entries.contains(entry)),
+        let mut together: Vec<Descriptor> = Vec::new();
+        for entry in waiting.values().flatten() {
+            if !together.contains(entry) {
+                together.push(entry.clone());
+            }
         }
-        entered
+        writer.enter(&together, &queue).await?;
+        queue.waiting().entries.retain(|number, _| !waiting.contains_key(number));
+        Ok(())
     }
 }
 
 impl Writer<'_> {
     async fn enter(&mut self, entries: &[Descriptor], queue: &Arc<Queue>) -> Result<(), RegistryError> {
         // Whatever was ever seen there. Others may mend their entries, so theirs count by digest.
-        let mut seen: Vec<Descriptor> = Vec::new();
+        let mut seen = FallbackIndex::empty(self.subject);
         let mut tries = self.registry.tries();
         let (mut index, mended) = self.first_look(entries, queue).await?;
         let (mut contended, mut confirmed) = (false, false);
         for round in 1..=FALLBACK_ROUNDS {
-            let others = index.entries().iter().filter(|entry| !entries.contains(entry));
-            let news: Vec<Descriptor> = others.filter(|other| !knows(&seen, other)).cloned().collect();
-            contended |= round > 1 && !news.is_empty();
-            seen.extend(news);
-            let lost: Vec<Descriptor> =
-                seen.iter().filter(|one| !knows(index.entries(), one)).cloned().collect();
-            let complete = lost.is_empty() && entries.iter().all(|entry| index.holds(entry));
+            let others = index.entries().iter().filter(|entry| !knows(entries, entry));
+            let news = others.filter(|other| !knows(seen.entries(), other)).count();
+            contended |= round > 1 && news > 0;
+            seen.restore(&index);
+            let complete = self.is_complete(&index, &seen, entries);
             if complete && (!contended || confirmed) {
                 return Ok(());
             }
             let began = Instant::now();
             if !complete {
                 (contended, confirmed) = (contended || round > 1, false);
-                lost.into_iter().for_each(|other| index.merge(other));
-                mended.iter().for_each(|entry| index.mend(entry));
+                index.restore(&seen);
+                for entry in &mended {
+                    index.mend(entry);
+                }
                 entries.iter().for_each(|entry| index.merge(entry.clone()));
                 if !self.write(&index, &mut tries).await? {
                     index = self.look().await?;
@@ -154,14 +147,19 @@ impl Writer<'_> {
             tokio::time::sleep(settle + settle.mul_f64(random_unit())).await;
             index = self.look().await?;
         }
-        let complete = seen.iter().all(|one| knows(index.entries(), one));
-        match complete && entries.iter().all(|entry| index.holds(entry)) {
+        match self.is_complete(&index, &seen, entries) {
             true => Ok(()),
             false => {
                 let (operation, attempts) = (Box::new(self.operation.clone()), FALLBACK_ROUNDS);
                 Err(RegistryError::Contended { operation, attempts })
             }
         }
+    }
+
+    /// Whether everything that was ever seen is there, and ours as it should be.
+    fn is_complete(&self, index: &FallbackIndex, seen: &FallbackIndex, entries: &[Descriptor]) -> bool {
+        seen.entries().iter().all(|one| knows(index.entries(), one))
+            && entries.iter().all(|entry| index.holds(entry))
     }
 
     /// The index as it is, and the entries of others that it should have otherwise.
@@ -199,17 +197,17 @@ impl Writer<'_> {
         Ok((self.look().await?, mended))
     }
 
-    /// The right entry for a referrer whose entry looks wrong, where it is. Mending is a courtesy: what cannot be read
-    /// stays as it is.
+    /// The right entry for a referrer whose entry looks wrong, where it is. Mending is a courtesy: what
+    /// cannot be read stays as it is.
     async fn as_it_should_be(&self, entry: &Descriptor, queue: &Arc<Queue>) -> Option<Descriptor> {
         let target = TagOrDigest::from(&entry.digest);
         let raw = self.registry.manifest(self.repository, &target).await.ok()??;
         let manifest = raw.parse().ok()?;
         let right = FallbackIndex::entry(&raw, &manifest);
         let names_subject = manifest.subject.is_some_and(|subject| subject.digest == *self.subject);
-        if !names_subject
-            || (right.artifact_type == entry.artifact_type && right.annotations == entry.annotations)
-        {
+        let mut as_it_is = FallbackIndex::empty(self.subject);
+        as_it_is.merge(entry.clone());
+        if !names_subject || as_it_is.holds(&right) {
             queue.right().insert(entry.digest.clone());
             return None;
         }

@@ -116,8 +116,8 @@ impl Registry {
         Ok(outcome)
     }
 
-    /// The same without a look afterwards, whatever `verify` says: for tags that several write at once, each with
-    /// bytes of its own.
+    /// The same without a look afterwards, whatever `verify` says: for tags that several write at once, each
+    /// with bytes of its own.
     ///
     /// # Errors
     /// As [`Self::put_manifest`].
@@ -154,9 +154,9 @@ impl Registry {
         Err(self.refused(operation, &answer))
     }
 
-    /// 201 with the digest is what a registry says when it has stored a manifest (`put_outcome` has compared the
-    /// digest). Anything else that sounds like success may come from a proxy or a login page, and counts only
-    /// where the manifest is really there.
+    /// 201 with the digest is what a registry says when it has stored a manifest (`put_outcome` has compared
+    /// the digest). Anything else that sounds like success may come from a proxy or a login page, and counts
+    /// only where the manifest is really there.
     async fn check_stored(
         &self,
         answer: &Answer,

@@ -29,12 +29,17 @@ impl Registry {
         repository: &Repository,
         content: &Content,
     ) -> Result<(), TransferError> {
-        let Some((index, child)) = content.nested_index() else { return Ok(()) };
-        if self.refuses_nested_indexes().is_none() {
+        if content.nested_index().is_some() && self.refuses_nested_indexes().is_none() {
             // Settles how the registry is spoken to, too.
             self.head_manifest(repository, &TagOrDigest::from(&content.top)).await?;
-            self.recognise().await;
         }
+        self.check_nested_as_known(content).await
+    }
+
+    /// The same for a registry that has been asked for something just now.
+    pub(crate) async fn check_nested_as_known(&self, content: &Content) -> Result<(), TransferError> {
+        let Some((index, child)) = content.nested_index() else { return Ok(()) };
+        self.recognise().await;
         match self.refuses_nested_indexes() {
             Some(true) => Err(PlanError::NestedIndex { index, child, host: self.host().clone() }.into()),
             _ => Ok(()),
@@ -57,6 +62,15 @@ impl Registry {
             if self.refuses_nested_indexes().is_none() {
                 self.learnt().refuses_nested_indexes.set(false);
             }
+        }
+    }
+
+    /// Takes note that somebody without a name was answered. Gitea and Forgejo tell such people nothing but
+    /// 401.
+    pub(crate) fn learn_from_openness(&self, status: StatusCode) {
+        let answered = status.is_success() || status == StatusCode::NOT_FOUND;
+        if answered && self.refuses_nested_indexes().is_none() {
+            self.learnt().refuses_nested_indexes.set(false);
         }
     }
 

@@ -23,10 +23,9 @@ pub enum Event {
     },
     /// A passing trouble: the same is tried again after a pause.
     Retrying {
-        /// The method.
-        method: Method,
-        /// Where it went; for an upload the blob, since its sessions come and go.
-        url: SafeUrl,
+        /// What is tried again: a request with its method and URL, or the upload of a blob, which may go on
+        /// in another way than it began.
+        what: String,
         /// A clause without its end, such as `the registry answered 429`.
         reason: String,
         /// The pause that begins now.

@@ -18,7 +18,8 @@ struct ReferrersPage {
 }
 
 impl Registry {
-    /// What refers to a manifest; only the given type of artifact, if one is given, and what is listed without its type.
+    /// What refers to a manifest; only the given type of artifact, if one is given, and what is listed
+    /// without its type.
     ///
     /// # Errors
     /// Whatever else than "this registry has no such API" or "there is no fallback tag" kept the list
@@ -38,8 +39,9 @@ impl Registry {
             found = Some(index.entries().to_vec());
         }
         let mut referrers = found.unwrap_or_default();
-        // Filtering is optional for the registry, so it is done again here. Some lists do not know the type: go-containerregistry's
-        // gives that of the empty configuration, hand-made fallback indexes none. What is listed so may be what is wanted.
+        // Filtering is optional for the registry, so it is done again here. Some lists do not know the type:
+        // go-containerregistry's gives that of the empty configuration, hand-made fallback indexes none. What
+        // is listed so may be what is wanted.
         referrers.retain(|entry| {
             artifact_type.is_none_or(|wanted| {
                 entry
@@ -85,7 +87,7 @@ impl Registry {
     }
 
     /// `None` if the registry has no such API.
-    async fn referrers_by_api(
+    pub(crate) async fn referrers_by_api(
         &self,
         repository: &Repository,
         subject: &Digest,

@@ -12,6 +12,7 @@ use granary_net::{
 use granary_redact::SafeUrl;
 use url::Url;
 
+use crate::auth::Sent;
 use crate::client::Registry;
 use crate::error::{Operation, ProtocolProblem, RegistryError};
 use crate::observe::{Event, reason};
@@ -39,8 +40,8 @@ pub(crate) struct Call {
     pub(crate) limit: u64,
     /// Whether it may be sent twice when it is not known whether the first one was carried out.
     pub(crate) repeatable: bool,
-    /// Whether it is sent again by itself when its token turns out to be too old. Large content is not: whoever sent
-    /// it gets the 401, and may know of something better.
+    /// Whether it is sent again by itself when its token turns out to be too old. Large content is not:
+    /// whoever sent it gets the 401, and may know of something better.
     pub(crate) replays: bool,
     /// Whether it takes so long that an old token might die on the way.
     pub(crate) lasting: bool,
@@ -126,9 +127,11 @@ impl Registry {
 
     async fn run(&self, call: Call, streaming: bool) -> Result<Reply, RegistryError> {
         let inner = self.inner();
-        let mut first = match inner.auth.is_settled() {
-            true => None,
-            false => Some(inner.first.lock().await).filter(|_| !inner.auth.is_settled()),
+        // Whoever has no login is seldom challenged, and would wait for nothing.
+        let alone = !inner.auth.is_settled() && inner.auth.has_login(&call.operation.repository).await;
+        let mut first = match alone {
+            false => None,
+            true => Some(inner.first.lock().await).filter(|_| !inner.auth.is_settled()),
         };
         let operation = &call.operation;
         let mut rights = self.rights(operation, call.lasting);
@@ -139,8 +142,8 @@ impl Registry {
             let permit = if streaming { None } else { Some(inner.limit.acquire().await) };
             let base = self.base();
             let mut request = self.request(&call, &base);
-            // What the others wait for is known: how to ask for tokens. They need wait neither for ours nor for the
-            // answer; who needs the same token waits for that one by itself.
+            // What the others wait for is known: how to ask for tokens. They need wait neither for ours nor
+            // for the answer; who needs the same token waits for that one by itself.
             first.take_if(|_| inner.auth.is_settled());
             let sent = match request.url.origin() == base.origin() {
                 true => Some(self.authorize(&mut request, operation, &mut rights, &base).await?),
@@ -154,6 +157,9 @@ impl Registry {
             let base = self.base();
             if let Ok(reply) = &result {
                 self.learn(reply, &base);
+                if matches!(sent, Some(Sent::Bare)) && reply.url().origin() == base.origin() {
+                    self.learn_from_openness(reply.status());
+                }
                 // Past a redirect it is another server's 401, and none of its business who we are.
                 if let Some(sent) = &sent
                     && reply.url().origin() == base.origin()
@@ -174,7 +180,7 @@ impl Registry {
                     tries.failed(result.as_ref().ok().map(Reply::status), asked, random_unit())
             {
                 let why = reason("the registry", result.as_ref().map(Reply::status));
-                self.pause(&request.method, &request.url, why, pause).await;
+                self.pause(format!("{} {}", request.method, SafeUrl::new(&request.url)), why, pause).await;
                 continue;
             }
             return result.map_err(|source| unreachable_error(operation, source));
@@ -182,9 +188,8 @@ impl Registry {
     }
 
     /// Waits before the next try, and says so.
-    pub(crate) async fn pause(&self, method: &Method, url: &Url, reason: String, pause: Duration) {
-        let (method, url) = (method.clone(), SafeUrl::new(url));
-        self.inner().audience.tell(|| Event::Retrying { method, url, reason, pause });
+    pub(crate) async fn pause(&self, what: String, reason: String, pause: Duration) {
+        self.inner().audience.tell(|| Event::Retrying { what, reason, pause });
         tokio::time::sleep(pause).await;
     }
 
@@ -283,8 +288,8 @@ fn looks_like_tls(result: &Result<Reply, HttpError>) -> bool {
     }
 }
 
-/// Whether an answer is a page for people, which no part of a registry's protocol is. Its `Content-Type` alone would not
-/// do: Quay calls answers without any content HTML.
+/// Whether an answer is a page for people, which no part of a registry's protocol is. Its `Content-Type`
+/// alone would not do: Quay calls answers without any content HTML.
 pub(crate) fn is_web_page(answer: &Answer) -> bool {
     let begin = String::from_utf8_lossy(&answer.body[..answer.body.len().min(256)]);
     let begin = begin.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();

@@ -15,7 +15,8 @@ impl Registry {
     /// (distribution-spec, "Pushing Manifests", `?tag=`).
     ///
     /// # Errors
-    /// The first that occurred, with the tags that are written and those of which that is not known. All are tried.
+    /// The first that occurred, with the tags that are written and those of which that is not known. All are
+    /// tried.
     pub async fn put_tags(
         &self,
         repository: &Repository,
@@ -104,9 +105,9 @@ impl Registry {
         self.exchange(call).await
     }
 
-    /// Where it is asked for: makes sure that a tag names this manifest. Harbor answers 201 to two that create the
-    /// same tag at once, and keeps one (harbor#23118). Only where nothing is there is it written again: another
-    /// digest is somebody else's, and a version must not be taken from him.
+    /// Where it is asked for: makes sure that a tag names this manifest. Harbor answers 201 to two that
+    /// create the same tag at once, and keeps one (harbor#23118). Only where nothing is there is it written
+    /// again: another digest is somebody else's, and a version must not be taken from him.
     pub(crate) async fn verify_tag(
         &self,
         repository: &Repository,

@@ -79,8 +79,8 @@ impl Registry {
                 operation.clone().problem(problem)
             })?;
             tags.extend(document.tags.unwrap_or_default().iter().filter_map(|name| name.parse::<Tag>().ok()));
-            // Some lists link to themselves: a page that was read already is the end. An empty page is not, if
-            // it links on (Gitea's last one does not): filtering registries send such.
+            // Some lists link to themselves: a page that was read already is the end. An empty page is not,
+            // if it links on (Gitea's last one does not): filtering registries send such.
             match next_page(&answer, &self.base(), &operation)? {
                 Some(url) if visited.insert(url.to_string()) => target = Target::Url(url),
                 _ => return Ok(Some(tags.into_iter().collect())),
@@ -106,8 +106,8 @@ pub(crate) fn next_page(
             ProtocolProblem::Document { expected: "a list", reason: "its `Link` is not a URL".to_owned() };
         return Err(operation.clone().problem(problem));
     };
-    // Scheme and port may differ: a registry behind a proxy may know neither as we see them. Only path and query are
-    // taken from it.
+    // Scheme and port may differ: a registry behind a proxy may know neither as we see them. Only path and
+    // query are taken from it.
     let same_host = url.host() == base.host();
     // A continuation of this list, and not somebody else's.
     if !same_host || url.path() != answer.url.path() {

@@ -86,7 +86,8 @@ impl Registry {
         let steps = steps(content, false)?;
         let mut facts = TransferFacts::new(self.host().clone(), repository.clone());
         facts.fresh = options.fresh_repository;
-        if !options.fresh_repository && !options.top_absent {
+        let asks = !options.fresh_repository && !options.top_absent;
+        if asks {
             let top = TagOrDigest::from(&content.top);
             facts.top_present = self.head_manifest(repository, &top).await?.is_some();
         }
@@ -94,6 +95,8 @@ impl Registry {
             let others = steps.iter().filter(|step| !step.below_top);
             let subjects = others.filter_map(|step| step.manifest.subject.as_ref());
             facts.listed = self.listed_referrers(repository, subjects.map(|subject| &subject.digest)).await?;
+        } else if asks {
+            self.check_nested_as_known(content).await?;
         } else {
             self.check_nested_indexes(repository, content).await?;
         }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use granary_net::{Attempts, Deadline, RetryPolicy, StatusCode};
 
-/// The longest that one request waits for a registry that answers 429 with `Retry-After`, all pauses together. GHCR
-/// counts requests per minute, so minutes are usual; beyond ten the quota is not a matter of patience.
+/// The longest that one request waits for a registry that answers 429 with `Retry-After`, all pauses
+/// together. GHCR counts requests per minute, so minutes are usual; beyond ten the quota is not a matter of
+/// patience.
 const THROTTLE_PATIENCE: Duration = Duration::from_secs(600);
 
-/// The spread of the pauses after `Retry-After`, so that those who were sent away together do not come back together.
+/// The spread of the pauses after `Retry-After`, so that those who were sent away together do not come back
+/// together.
 const THROTTLE_SPREAD: Duration = Duration::from_millis(500);
 
 /// The tries of one request or upload.
@@ -31,8 +33,9 @@ impl Tries {
         self.throttled = Duration::ZERO;
     }
 
-    /// Notes a failed try. Returns how long to wait before the next one, or `None` when there is none. A 429 that
-    /// says when to come back is no failure of the request: it is waited for, within bounds, and not counted.
+    /// Notes a failed try. Returns how long to wait before the next one, or `None` when there is none. A 429
+    /// that says when to come back is no failure of the request: it is waited for, within bounds, and not
+    /// counted.
     pub(crate) fn failed(
         &mut self,
         status: Option<StatusCode>,

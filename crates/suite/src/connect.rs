@@ -132,13 +132,12 @@ fn observer(output: &Output) -> Observer {
             output.trace(format_args!("{method} {url}: {status} ({} ms)", took.as_millis()));
         }
         Event::TokenFetched { realm, scopes } => output.trace(format_args!("{realm}: a token for {scopes}")),
-        Event::Retrying { method, url, reason, pause } if *pause < LONG_PAUSE => {
+        Event::Retrying { what, reason, pause } if *pause < LONG_PAUSE => {
             let pause = pause.as_millis();
-            output.debug(format_args!("{reason}, trying again in {pause}ms ({method} {url})"));
+            output.debug(format_args!("{reason}, trying again in {pause}ms ({what})"));
         }
-        Event::Retrying { method, url, reason, pause } => {
-            let line =
-                format!("{reason}, trying again in {:.0}s ({method} {url})", pause.as_secs_f64().ceil());
+        Event::Retrying { what, reason, pause } => {
+            let line = format!("{reason}, trying again in {:.0}s ({what})", pause.as_secs_f64().ceil());
             let mut said_until = said_until.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
             match now < *said_until {
@@ -161,8 +160,7 @@ mod tests {
 
     fn retrying(millis: u64) -> Event {
         Event::Retrying {
-            method: Method::PUT,
-            url: SafeUrl::from_text("https://h.test/v2/acme/app/manifests/1.2.3"),
+            what: "PUT https://h.test/v2/acme/app/manifests/1.2.3".to_owned(),
             reason: "the registry answered 429".to_owned(),
             pause: Duration::from_millis(millis),
         }

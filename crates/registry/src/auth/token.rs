@@ -120,8 +120,7 @@ impl TokenServer {
         let asked_at = Instant::now();
         let before_pause = |result: &Result<Answer, HttpError>, pause| {
             audience.tell(|| Event::Retrying {
-                method: request.method.clone(),
-                url: SafeUrl::new(&self.realm),
+                what: format!("{} {}", request.method, SafeUrl::new(&self.realm)),
                 reason: reason("the token server", result.as_ref().map(|answer| answer.status)),
                 pause,
             });

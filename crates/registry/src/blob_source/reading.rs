@@ -1,10 +1,11 @@
 //! How the bytes of a source are read, checked, and read again from the middle.
 //!
 //! # Design
-//! A blob is hashed over its whole length in the order of its bytes, whatever became of the upload: hash states are kept
-//! along the way, and reading that begins again in the middle begins at such a state. What is read twice has to be
-//! the same both times, which is compared at the place that the first reading had reached. So no upload is
-//! completed whose content this side has not seen whole, also where it comes from a registry that is not ours.
+//! A blob is hashed over its whole length in the order of its bytes, whatever became of the upload: hash
+//! states are kept along the way, and reading that begins again in the middle begins at such a state. What is
+//! read twice has to be the same both times, which is compared at the place that the first reading had
+//! reached. So no upload is completed whose content this side has not seen whole, also where it comes from a
+//! registry that is not ours.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -23,8 +24,8 @@ use crate::error::RegistryError;
 /// Bytes per read: a quarter of the CPU time of 64 KiB reads, and more brings nothing.
 pub(super) const PIECE_BYTES: usize = 256 * 1024;
 
-/// Bytes between two kept hash states: as many are read again at most before content goes on. A state has a hundred
-/// bytes, so those of 10 GiB have 280 KB.
+/// Bytes between two kept hash states: as many are read again at most before content goes on. A state has a
+/// hundred bytes, so those of 10 GiB have 280 KB.
 const MARK_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How far one blob has been read, with hash states on the way.

@@ -87,7 +87,7 @@ impl Run<'_> {
     async fn settle(&self, blob: &PlannedBlob) -> Result<(BlobFate, u64), RegistryError> {
         let fate = match &blob.way {
             BlobWay::Known => BlobFate::Known,
-            _ => self.bring(blob, self.plan.fresh).await?,
+            _ => self.bring(blob, self.plan.fresh, false).await?,
         };
         if let Some(settled) = &self.options.settled {
             settled(&blob.descriptor, &fate);
@@ -96,7 +96,12 @@ impl Run<'_> {
     }
 
     /// Finds, mounts or sends a blob. Being wrong about `known_absent` costs an upload, nothing else.
-    async fn bring(&self, blob: &PlannedBlob, mut known_absent: bool) -> Result<BlobFate, RegistryError> {
+    async fn bring(
+        &self,
+        blob: &PlannedBlob,
+        mut known_absent: bool,
+        unmounted: bool,
+    ) -> Result<BlobFate, RegistryError> {
         let (repository, descriptor) = (&self.plan.repository, &blob.descriptor);
         let mut source = blob.source.clone();
         if let BlobSource::Remote { registry, repository: from } = &blob.source
@@ -116,7 +121,7 @@ impl Run<'_> {
         }
         let counted = self.options.progress.as_ref().map(|_| Arc::new(AtomicU64::new(0)));
         let progress = counted.clone().and_then(|counted| self.progress(blob, counted));
-        let options = PushOptions { known_absent, progress, ..PushOptions::default() };
+        let options = PushOptions { known_absent, progress, unmounted, ..PushOptions::default() };
         let outcome = self.registry.push_blob(repository, descriptor, &source, &options).await?;
         if let (BlobOutcome::Uploaded, Some(counted), Some(told)) = (outcome, counted, &self.options.progress)
         {
@@ -194,10 +199,12 @@ impl Run<'_> {
     async fn put(&self, manifest: &PlannedManifest) -> Result<bool, RegistryError> {
         match self.put_once(manifest).await {
             Err(error) if error.misses_blob() => {
-                // What was thought to be there is forgotten by now, so it is looked for and sent.
-                for blob in manifest.blobs.iter().filter_map(|blob| self.blobs.get(blob)) {
-                    self.bring(blob, false).await?;
-                }
+                // What was thought to be there is forgotten by now, so it is looked for and sent. Not
+                // mounted: maybe it was that, in words only.
+                let blobs = manifest.blobs.iter().filter_map(|blob| self.blobs.get(blob));
+                let brought: Vec<_> = blobs.map(|blob| self.bring(blob, false, true)).collect();
+                let at_once = self.registry.inner().limit.most();
+                stream::iter(brought).buffer_unordered(at_once).try_collect::<Vec<_>>().await?;
                 self.put_once(manifest).await
             }
             done => done,

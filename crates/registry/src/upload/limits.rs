@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use granary_oci::RegistryHost;
 
-/// The usual size of a ranged chunk. They are sent where a whole upload did not get through, so smaller is better than
-/// larger; ECR takes no smaller ones; and each is held in memory.
+/// The usual size of a ranged chunk. They are sent where a whole upload did not get through, so smaller is
+/// better than larger; and ECR takes no smaller ones.
 const USUAL_BYTES: u64 = 5 * MIB;
 
-/// Chunks are not halved below this, whatever is refused: nothing takes so little and works.
+/// Chunks are not halved below this, whatever is refused or breaks: nothing takes so little and works.
 const LEAST_BYTES: u64 = MIB;
 
-/// Largest chunk that is put together in memory, whatever `OCI-Chunk-Min-Length` asks for.
+/// Largest chunk, whatever `OCI-Chunk-Min-Length` asks for: one that breaks is sent again whole.
 const MOST_BYTES: u64 = 64 * MIB;
 
 const MIB: u64 = 1024 * 1024;
@@ -51,13 +51,14 @@ impl Known {
     }
 }
 
-/// The size of chunks for one registry: what is known, and what its refusals have taught so far.
+/// The size of chunks for one registry, or for one upload over a weak line: what is known, and what has been
+/// learnt so far.
 #[derive(Default)]
 pub(crate) struct LearntChunk(AtomicU64);
 
 impl LearntChunk {
-    /// Bytes of a chunk in a session that asked for at least `minimum` (`OCI-Chunk-Min-Length`). What the session asks
-    /// for counts more than what is known of the registry's name.
+    /// Bytes of a chunk in a session that asked for at least `minimum` (`OCI-Chunk-Min-Length`). What the
+    /// session asks for counts more than what is known of the registry's name.
     pub(crate) fn bytes(&self, known: Known, minimum: Option<u64>) -> u64 {
         let learnt = match self.0.load(Ordering::Relaxed) {
             0 => USUAL_BYTES,
@@ -66,7 +67,7 @@ impl LearntChunk {
         learnt.clamp(known.least, known.most).max(minimum.unwrap_or(0)).min(MOST_BYTES)
     }
 
-    /// A chunk of `refused` bytes was too large. Returns whether there is a smaller one to try.
+    /// A chunk of `refused` bytes was too large, or broke off. Returns whether there is a smaller one to try.
     pub(crate) fn halve(&self, refused: u64, known: Known, minimum: Option<u64>) -> bool {
         let floor = known.least.max(minimum.unwrap_or(0));
         let half = (refused / 2).max(floor);
@@ -75,6 +76,26 @@ impl LearntChunk {
             self.0.store(half, Ordering::Relaxed);
         }
         smaller
+    }
+}
+
+/// The sizes from which on a registry, or a proxy before it, calls a whole upload too large (413), in each of
+/// the ways of sending it. That says nothing about smaller ones.
+#[derive(Default)]
+pub(crate) struct TooLarge([AtomicU64; 2]);
+
+impl TooLarge {
+    /// Whether as much has been refused in this way.
+    pub(crate) fn refuses(&self, way: usize, size: u64) -> bool {
+        self.0.get(way).is_some_and(|least| (1..=size).contains(&least.load(Ordering::Relaxed)))
+    }
+
+    /// As much was refused. Returns whether there are other ways.
+    pub(crate) fn refused(&self, way: usize, size: u64) -> bool {
+        let Some(least) = self.0.get(way) else { return false };
+        let smaller = |known: u64| (known == 0 || size < known).then_some(size);
+        let _ = least.fetch_update(Ordering::Relaxed, Ordering::Relaxed, smaller);
+        true
     }
 }
 

@@ -1,14 +1,20 @@
 //! Upload sessions: opened, asked how far they are, given up.
 
+use std::time::Duration;
+
 use granary_net::header::LOCATION;
-use granary_net::{Answer, Method, StatusCode};
+use granary_net::{Answer, Method, StatusCode, Verdict, classify_status};
 use granary_oci::Repository;
 use url::Url;
 
-use super::{Course, Upload};
+use super::Upload;
+use super::course::Course;
 use crate::blob_source::Trail;
 use crate::error::{ProtocolProblem, RegistryError};
 use crate::request::{Call, Target};
+
+/// How long a registry may take to give a session up.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// An open session.
 pub(super) struct Session {
@@ -53,15 +59,21 @@ impl Upload<'_> {
                 trail: Trail::default(),
                 resumed: false,
             })),
-            status if mount_from.is_some() && status.is_client_error() => {
+            // One that is only busy has not said anything about mounts.
+            status
+                if mount_from.is_some()
+                    && status.is_client_error()
+                    && classify_status(status) == Verdict::Fatal =>
+            {
                 Box::pin(self.open_session(None)).await
             }
             _ => Err(self.registry.refused(self.operation.clone(), &answer)),
         }
     }
 
-    /// Asks a session that broke how much it has. `None` where nothing can be made of it: the upload is not to go on
-    /// in chunks, the registry forgot the session, or what it says does not fit what it got. Then a new one is needed.
+    /// Asks a session that broke how much it has. `None` where nothing can be made of it: the upload is not
+    /// to go on in chunks, the registry forgot the session, or what it says does not fit what it got. Then a
+    /// new one is needed.
     ///
     /// # Errors
     /// If the registry does not answer at all any more.
@@ -70,7 +82,8 @@ impl Upload<'_> {
         course: &Course,
         mut session: Session,
     ) -> Result<Option<Session>, RegistryError> {
-        if !course.broken || course.chunks_fail {
+        if !course.resumes() {
+            self.cancel(&session.url).await;
             return Ok(None);
         }
         let call = self.call(Method::GET, session.url.clone());
@@ -84,12 +97,16 @@ impl Upload<'_> {
             true => answer.header("range").and_then(received),
             false => None,
         };
-        // Never less than was confirmed (ECR stays at the end of the first chunk), never more than was read.
-        let believable = claimed.is_some_and(|at| session.at <= at && at <= session.trail.length())
+        // What was confirmed before counts: ECR stays at the end of the first chunk. If that is wrong the
+        // next chunk is refused, or the whole when it is completed.
+        let claimed = claimed.map(|at| at.max(session.at));
+        // Never more than was read.
+        let believable = claimed.is_some_and(|at| at <= session.trail.length())
             // Everything is there, and our own check has not passed the last byte: then it was never sent.
             && (claimed < Some(self.descriptor.size) || session.trail.is_whole());
         let Some(at) = claimed.filter(|_| believable) else {
-            // Distribution has given it up by itself: there, a session whose request broke off in mid-body ends.
+            // Distribution has given it up by itself: there, a session whose request broke off in mid-body
+            // ends.
             if answer.status != StatusCode::NOT_FOUND {
                 self.cancel(&session.url).await;
             }
@@ -121,12 +138,13 @@ impl Upload<'_> {
     /// Gives a session up, so that the registry need not keep what it got. Nothing depends on it: many
     /// registries refuse it, and all forget sessions after a while.
     pub(super) async fn cancel(&self, session: &Url) {
-        let _ = self.registry.exchange(self.call(Method::DELETE, session.clone())).await;
+        let asked = self.registry.exchange(self.call(Method::DELETE, session.clone()));
+        let _ = tokio::time::timeout(CANCEL_PATIENCE, asked).await;
     }
 }
 
-/// The number of bytes that `Range` says were received: `0-N` is one more than N. `0-0` is sent for one byte and for
-/// none; none is the safe reading, as a byte is soon sent again.
+/// The number of bytes that `Range` says were received: `0-N` is one more than N. `0-0` is sent for one byte
+/// and for none; none is the safe reading, as a byte is soon sent again.
 fn received(range: &str) -> Option<u64> {
     let (begin, end) = range.trim().trim_start_matches("bytes=").split_once('-')?;
     let end: u64 = end.parse().ok()?;

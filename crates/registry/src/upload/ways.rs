@@ -1,19 +1,20 @@
 //! The ways of getting content into an upload session: PUT, PATCH and PUT, ranged chunks.
 
-use bytes::{Bytes, BytesMut};
 use granary_net::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
 use granary_net::{Answer, Body, HttpError, Method, StatusCode, Verdict, classify_status};
 use url::Url;
 
+use super::course::Setback;
 use super::session::Session;
-use super::{Setback, Upload, Way};
-use crate::blob_source::{BlobSource, Pieces, SourceError};
+use super::{Upload, Way};
+use crate::blob_source::{BlobSource, Part, Pieces, SourceError};
 use crate::error::{ProtocolProblem, RegistryError};
 use crate::manifests::check_claim;
 use crate::request::{Call, Target};
 
 impl Upload<'_> {
-    /// Sends what the session does not have yet, and completes it. Afterwards the session says how far it got.
+    /// Sends what the session does not have yet, and completes it. Afterwards the session says how far it
+    /// got.
     pub(super) async fn send(&self, way: Way, session: &mut Session) -> Result<(), Setback> {
         match way {
             Way::Put => {
@@ -40,65 +41,54 @@ impl Upload<'_> {
     async fn send_chunks(&self, session: &mut Session) -> Result<(), Setback> {
         let size = self.descriptor.size;
         let learnt = &self.registry.learnt().chunk_bytes;
-        let mut pieces = self.source.open(self.descriptor, session.at, &session.trail);
-        let mut read = Bytes::new();
+        let mut reading: Option<Pieces> = None;
         while session.at < size {
-            let length = learnt.bytes(self.known(), session.minimum).min(size - session.at);
-            self.fill(&mut read, &mut pieces, length, &session.url).await?;
-            let chunk = read.slice(..usize::try_from(length).unwrap_or(usize::MAX));
+            let (known, minimum) = (self.known(), session.minimum);
+            let usual = learnt.bytes(known, minimum).min(self.cautious.bytes(known, minimum));
+            let length = usual.min(size - session.at);
+            let mut pieces = reading
+                .take()
+                .unwrap_or_else(|| self.source.open(self.descriptor, session.at, &session.trail));
+            if let Err(error) = pieces.ready().await {
+                return Err(self.source_setback(error, &session.url).await);
+            }
             let mut call = self.call(Method::PATCH, session.url.clone());
             let range = format!("{}-{}", session.at, session.at + length - 1);
             let range = HeaderValue::from_str(&range).expect("invariant: digits are a header value");
             call.headers.insert(CONTENT_RANGE, range);
-            call.body = Body::Bytes(chunk.clone());
+            let (source, descriptor, trail) = (self.source, self.descriptor, &session.trail);
+            let (body, left) = Part { source, descriptor, trail, from: session.at, length }.body(pieces);
+            call.body = body;
             match self.transfer(call, session).await {
                 Ok(answer) => self.accepted(&answer, session)?,
                 // Too large, or at the wrong place where a break has left the place in doubt.
                 Err(Setback::Unsupported(error))
                     if is_too_large(&error) && !(session.resumed && session.at > 0) =>
                 {
-                    match learnt.halve(length, self.known(), session.minimum) {
+                    match learnt.halve(length, known, minimum) {
                         true => continue,
                         false => return Err(Setback::Unsupported(error)),
                     }
                 }
                 Err(Setback::Unsupported(error)) if session.resumed => return Err(Setback::Lost(error)),
+                Err(Setback::Passing(error, asked)) => {
+                    // What cuts requests off at some length or time cuts off the same one again.
+                    if matches!(error, RegistryError::Unreachable { .. }) {
+                        self.cautious.halve(length, known, minimum);
+                    }
+                    return Err(Setback::Passing(error, asked));
+                }
                 Err(setback) => return Err(setback),
             }
             // What `Range` says about the progress is not believed: at ECR it stays at the first
             // chunk for ever. Our own count and the digest at the end are enough.
             session.at += length;
             session.resumed = false;
-            read = read.slice(chunk.len()..);
+            reading = left.take();
             if let Some(progress) = &self.options.progress {
                 progress(session.at);
             }
         }
-        Ok(())
-    }
-
-    /// Reads on until `read` holds `length` bytes.
-    async fn fill(
-        &self,
-        read: &mut Bytes,
-        pieces: &mut Pieces,
-        length: u64,
-        session: &Url,
-    ) -> Result<(), Setback> {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if read.len() >= length {
-            return Ok(());
-        }
-        let mut filled = BytesMut::with_capacity(length);
-        filled.extend_from_slice(read);
-        while filled.len() < length {
-            match pieces.next_up_to(length - filled.len()).await {
-                Some(Ok(piece)) => filled.extend_from_slice(&piece),
-                Some(Err(error)) => return Err(self.source_setback(error, session).await),
-                None => return Err(self.source_setback(SourceError::Stopped, session).await),
-            }
-        }
-        *read = filled.freeze();
         Ok(())
     }
 
@@ -107,7 +97,8 @@ impl Upload<'_> {
         let mut call = self.call(Method::PUT, self.committing(session.url.clone()));
         call.lasting = self.is_large();
         let answer = match self.transfer(call, session).await {
-            // Chunks that were taken and are not there (aws/containers-roadmap#2831): our own check has seen the whole.
+            // Chunks that were taken and are not there (aws/containers-roadmap#2831): our own check has seen
+            // the whole.
             Err(Setback::Final(error)) if error.is_wrong_content() && session.trail.is_whole() => {
                 return Err(Setback::Lost(error));
             }
@@ -116,8 +107,8 @@ impl Upload<'_> {
         self.committed(&answer).await
     }
 
-    /// 201 is what a registry says when it has stored a blob. Anything else that sounds like success may come from a
-    /// proxy or a login page, and counts only where the blob is really there.
+    /// 201 is what a registry says when it has stored a blob. Anything else that sounds like success may come
+    /// from a proxy or a login page, and counts only where the blob is really there.
     async fn committed(&self, answer: &Answer) -> Result<(), Setback> {
         let digest = &self.descriptor.digest;
         check_claim(answer, &self.operation, |claimed| claimed == digest, digest).map_err(Setback::Final)?;
@@ -134,8 +125,8 @@ impl Upload<'_> {
         }
     }
 
-    /// Sends one request of a session. It is not repeated as it is: how much the registry has taken is not known
-    /// until it is asked.
+    /// Sends one request of a session. It is not repeated as it is: how much the registry has taken is not
+    /// known until it is asked.
     async fn transfer(&self, call: Call, session: &Session) -> Result<Answer, Setback> {
         let answer = match self.registry.exchange(call).await {
             Ok(answer) => answer,

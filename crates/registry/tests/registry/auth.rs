@@ -281,3 +281,25 @@ async fn a_challenge_that_names_too_much_is_cut_down_to_what_is_needed() {
     assert_eq!(with_password(&server, PASSWORD).tags(&app()).await.unwrap().len(), 1);
     assert_eq!(server.count(|r| r.query.contains("push")), 0, "reading needs no right to write");
 }
+
+/// A 401 behind a redirect is another server's: its challenge is none of ours, and its realm gets no
+/// password.
+#[tokio::test]
+async fn a_challenge_behind_a_redirect_is_not_answered() {
+    let storage = Server::start(Options::with_token(USER, PASSWORD));
+    let options = Options { redirect_blobs: Some(storage.url()), ..Options::with_basic(USER, PASSWORD) };
+    let server = Server::start(options);
+    let (descriptor, _) = crate::support::blob(b"layer");
+    for server in [&server, &storage] {
+        server.put_blob("acme/app", b"layer".as_slice());
+    }
+    let registry = with_password(&server, PASSWORD);
+    registry.tags(&app()).await.unwrap();
+    registry.blob(&app(), &descriptor, 1000).await.unwrap_err();
+    assert_eq!(storage.count(|r| r.path == "/token"), 0, "{:#?}", storage.requests());
+    assert!(storage.requests().len() == 1 && !storage.saw_bytes(b"uthorization"));
+    // Nor is anything forgotten that is known of our own.
+    server.clear_log();
+    registry.tags(&app()).await.unwrap();
+    assert_eq!(server.requests().len(), 1);
+}

@@ -1,5 +1,5 @@
-//! Registries, proxies and repositories that are not as they should be: the right result or an error that names
-//! what is wrong, and never a tag on something incomplete.
+//! Registries, proxies and repositories that are not as they should be: the right result or an error that
+//! names what is wrong, and never a tag on something incomplete.
 
 use std::time::{Duration, Instant};
 

@@ -124,10 +124,15 @@ async fn registries_that_want_it_otherwise() {
         let registry = anonymous(&server);
         layer.push(&registry).await.unwrap();
         layer.assert_stored(&server);
-        assert_eq!(methods(&server), "HEAD POST PUT HEAD POST PATCH PUT", "{code}");
+        assert_eq!(methods(&server), "HEAD POST PUT HEAD DELETE POST PATCH PUT", "{code}");
         server.clear_log();
         Layer::new(400_000).push(&registry).await.unwrap();
         assert_eq!(methods(&server), "HEAD POST PATCH PUT", "what was learnt is kept");
+        if code != 413 {
+            server.clear_log();
+            Layer::new(200_000).push(&registry).await.unwrap();
+            assert_eq!(methods(&server), "HEAD POST PATCH PUT", "{code} is not about the size");
+        }
     }
 }
 
@@ -224,8 +229,14 @@ async fn mounts_are_taken_refused_or_ignored() {
     let refused = Action::status(405);
     let table = [
         ("taken", Options::default(), None, BlobOutcome::Mounted, "POST"),
-        ("202", Options { mounts: false, ..Options::default() }, None, BlobOutcome::Uploaded, "POST PUT"),
-        ("refused", Options::default(), Some(refused), BlobOutcome::Uploaded, "POST POST PUT"),
+        (
+            "202",
+            Options { mounts: false, ..Options::default() },
+            None,
+            BlobOutcome::Uploaded,
+            "POST HEAD PUT",
+        ),
+        ("refused", Options::default(), Some(refused), BlobOutcome::Uploaded, "POST POST HEAD PUT"),
     ];
     for (name, server_options, action, expected, sent) in table {
         let server = Server::start(server_options);
@@ -238,6 +249,19 @@ async fn mounts_are_taken_refused_or_ignored() {
         assert_eq!(methods(&server), sent, "{name}");
         assert_eq!(server.blob("acme/app", descriptor.digest.as_str()).unwrap(), bytes);
     }
+}
+
+/// Every release after the first finds most of its layers there: they are not sent again where nothing is mounted.
+#[tokio::test]
+async fn where_nothing_is_mounted_what_is_there_is_not_sent() {
+    let bytes = noise(200_000);
+    let (descriptor, source) = blob(&bytes);
+    let options = PushOptions { mount_from: Some(repository("acme/base")), ..PushOptions::default() };
+    let server = Server::start(Options { mounts: false, ..Options::default() });
+    server.put_blob("acme/base", bytes.clone());
+    server.put_blob("acme/app", bytes);
+    let outcome = anonymous(&server).push_blob(&app(), &descriptor, &source, &options).await.unwrap();
+    assert_eq!((outcome, methods(&server).as_str()), (BlobOutcome::Present, "POST HEAD DELETE"));
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod observer;
 mod presence;
 mod referrers;
 mod resume;
+mod setbacks;
 mod support;
 mod tags;
 mod transfer;

@@ -176,7 +176,8 @@ fn verifying(server: &Server) -> Registry {
     Registry::new(server.host().parse().unwrap(), http(), options)
 }
 
-/// What Harbor says to the second of two that create a tag at once: 201, and the tag stays where it is (harbor#23118).
+/// What Harbor says to the second of two that create a tag at once: 201, and the tag stays where it is
+/// (harbor#23118).
 fn taken_and_ignored(manifest: &RawManifest) -> Action {
     let headers = vec![("Docker-Content-Digest".to_owned(), manifest.digest().to_string())];
     Action::Status { code: 201, headers, body: "-".to_owned() }

@@ -26,7 +26,7 @@ fn observed(server: &Server) -> (Registry, Arc<Mutex<Vec<Event>>>) {
 fn shown(server: &Server, events: &[Event]) -> Vec<String> {
     let show = |event: &Event| match event {
         Event::Answered { method, url, status, .. } => format!("{method} {url} {}", status.as_u16()),
-        Event::Retrying { method, url, reason, .. } => format!("{reason}: {method} {url}"),
+        Event::Retrying { what, reason, .. } => format!("{reason}: {what}"),
         Event::TokenFetched { realm, scopes } => format!("{realm} gave {scopes}"),
     };
     events.iter().map(|event| show(event).replace(&server.url(), "")).collect()
@@ -66,6 +66,10 @@ async fn an_upload_that_begins_again_is_told_with_its_blob() {
     let (descriptor, source) = blob(b"layer");
     registry.push_blob(&app(), &descriptor, &source, &PushOptions::default()).await.unwrap();
     let shown = shown(&server, &events.lock().unwrap());
-    let expected = format!("the registry answered 503: PUT /v2/acme/app/blobs/{}", descriptor.digest);
+    let expected = format!(
+        "the registry answered 503: upload of blob {} to {}/acme/app",
+        descriptor.digest,
+        server.host()
+    );
     assert_eq!(shown.iter().filter(|line| **line == expected).count(), 1, "{shown:#?}");
 }

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use granary_oci::{ArtifactManifest, Descriptor, EMPTY_JSON, empty_descriptor};
-use granary_registry::{BlobOutcome, BlobSource, Class, PushOptions, TransferOptions};
+use granary_registry::{BlobOutcome, BlobSource, Class, CopyOptions, PushOptions, TransferOptions};
 use granary_testkit::image::ImageBuilder;
-use granary_testkit::registry::{Options, Registry as Server};
+use granary_testkit::registry::{Action, Fault, Options, Registry as Server};
 
 use crate::support::{anonymous, app, blob, by_tag, content, log, raw, repository};
 
@@ -94,4 +94,29 @@ async fn a_missing_blob_that_nobody_has_is_the_registrys_error() {
     assert_eq!(error.class(), Class::Refused);
     assert!(error.to_string().contains("MANIFEST_BLOB_UNKNOWN"), "{error}");
     assert_eq!(server.requests().len(), 2, "no vain second try: {:#?}", log(&server));
+}
+
+/// A registry that answers 201 to a mount that it does not do is not asked for another.
+#[tokio::test]
+async fn mounts_in_words_only_are_sent_after_all() {
+    let server = Server::start(Options::default());
+    let image = (0..6)
+        .fold(ImageBuilder::new("linux/amd64"), |builder, layer| builder.random_layer(layer, 3000))
+        .build();
+    server.put_image("acme/src", &["1"], &image);
+    let headers = vec![("Location".to_owned(), "/v2/acme/app/blobs/x".to_owned())];
+    let mounted = Action::Status { code: 201, headers, body: "-".to_owned() };
+    server.fault(Fault::on("POST", "mount=", mounted).times(usize::MAX));
+    let registry = anonymous(&server);
+    let content = registry
+        .read_content(&repository("acme/src"), &image.digest().parse().unwrap(), &CopyOptions::default())
+        .await
+        .unwrap();
+    let options = TransferOptions { fresh_repository: true, ..TransferOptions::default() };
+    registry.push_content(&app(), &content, &options).await.unwrap();
+    for blob in image.blobs() {
+        assert_eq!(server.blob("acme/app", &blob.digest).unwrap(), blob.bytes);
+    }
+    let mounts = server.count(|r| r.query.contains("mount="));
+    assert_eq!(mounts, image.blobs().len(), "{:#?}", log(&server));
 }

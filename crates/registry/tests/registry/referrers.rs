@@ -87,8 +87,8 @@ async fn eight_writers_at_once_lose_nothing() {
     }
 }
 
-/// Another writer that read before us writes after us, so his index lacks what others had put there. Ours may be in
-/// it all the same: what we saw is put back, though it is not ours and nobody else would notice.
+/// Another writer that read before us writes after us, so his index lacks what others had put there. Ours may
+/// be in it all the same: what we saw is put back, though it is not ours and nobody else would notice.
 #[tokio::test]
 async fn what_another_writer_drops_is_put_back() {
     let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
@@ -199,7 +199,8 @@ async fn a_failed_look_at_the_index_writes_nothing() {
     assert_eq!(found.len(), 1, "the first is still listed");
 }
 
-/// GitLab takes the fallback tag for the digest. Where it takes the tag all the same when it is written, all is well.
+/// GitLab takes the fallback tag for the digest. Where it takes the tag all the same when it is written, all
+/// is well.
 #[tokio::test]
 async fn a_tag_that_leads_to_the_subject_is_an_empty_list_and_may_be_written() {
     let server = Server::start(Options { referrers: Referrers::Off, dash_tags: true, ..Options::default() });
@@ -347,7 +348,8 @@ async fn thirty_two_writers_at_once_lose_nothing() {
     }
 }
 
-/// go-containerregistry's server lists each referrer under the type of its configuration, which for artifacts is the empty one.
+/// go-containerregistry's server lists each referrer under the type of its configuration, which for artifacts
+/// is the empty one.
 #[tokio::test]
 async fn what_is_listed_without_its_type_may_be_what_is_wanted() {
     let server = Server::start(Options::default());
@@ -395,4 +397,185 @@ async fn what_refers_to_something_else_is_not_attached() {
     assert_eq!(server.requests().len(), 0);
     let unused = by_tag("1.0.0");
     assert!(anonymous(&server).head_manifest(&app(), &unused).await.unwrap().is_some());
+}
+
+fn writes_index(server: &Server) -> usize {
+    server.count(|r| r.method == "PUT" && r.path.contains("/manifests/sha256-"))
+}
+
+/// Two that attach the same at once, in one process: what one fails at the other has not done.
+#[tokio::test]
+async fn whoever_is_told_that_it_is_listed_finds_it_listed() {
+    for refusals in [1, 2] {
+        let options =
+            Options { referrers: Referrers::Off, latency: Duration::from_millis(20), ..Options::default() };
+        let server = Server::start(options);
+        let (subject, registry, repository) = (subject(&server), anonymous(&server), app());
+        let manifest = evidence(&subject, 1);
+        server.fault(Fault::on("PUT", "/manifests/sha256-", Action::status(403)).times(refusals));
+        let attach = || registry.attach(&repository, &subject, &manifest);
+        let (one, other) = tokio::join!(attach(), attach());
+        let good = [&one, &other].iter().filter(|result| result.is_ok()).count();
+        assert_eq!((good, writes_index(&server)), (2 - refusals, 2), "each has tried for himself");
+        let listed = anonymous(&server).referrers(&app(), &subject.digest, None).await.unwrap();
+        assert_eq!(listed.len(), 2 - refusals);
+    }
+}
+
+/// go-containerregistry's server lists what it was given and does not say so when it takes it.
+#[tokio::test]
+async fn a_registry_that_lists_silently_gets_no_index() {
+    let server = Server::start(Options { referrers: Referrers::Silent, ..Options::default() });
+    let (subject, registry) = (subject(&server), anonymous(&server));
+    registry.referrers(&app(), &subject.digest, None).await.unwrap();
+    server.clear_log();
+    registry.attach(&app(), &subject, &evidence(&subject, 1)).await.unwrap();
+    assert_eq!(
+        server.requests().len(),
+        2,
+        "the manifest, and whether it is listed: {:#?}",
+        server.requests()
+    );
+    assert_eq!(registry.referrers(&app(), &subject.digest, None).await.unwrap().len(), 1);
+    assert_eq!(server.tags("acme/app").len(), 1, "no fallback tag");
+    // One that has the API and does not list it all the same gets the index.
+    let nothing =
+        r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    let headers = vec![("Content-Type".to_owned(), "application/vnd.oci.image.index.v1+json".to_owned())];
+    let answer = Action::Status { code: 200, headers, body: nothing.to_owned() };
+    server.fault(Fault::on("GET", "/referrers/", answer));
+    registry.attach(&app(), &subject, &evidence(&subject, 2)).await.unwrap();
+    assert_eq!(writes_index(&server), 1);
+}
+
+#[tokio::test]
+async fn a_later_page_that_is_not_there_is_an_error() {
+    let server = Server::start(Options { referrers_page: Some(2), ..Options::default() });
+    let (subject, registry) = (subject(&server), anonymous(&server));
+    for number in 0..5 {
+        registry.attach(&app(), &subject, &evidence(&subject, number)).await.unwrap();
+    }
+    server.fault(Fault::on("GET", "/referrers/", Action::status(404)).after(1));
+    registry.referrers(&app(), &subject.digest, None).await.unwrap_err();
+    assert_eq!(registry.referrers(&app(), &subject.digest, None).await.unwrap().len(), 5);
+}
+
+/// Runs `deed` before each reading of a subject's index is answered.
+fn before_each_look(
+    server: &Server,
+    subject: &Descriptor,
+    mut deed: impl FnMut(usize) + Send + 'static,
+) -> std::sync::Arc<std::sync::atomic::AtomicUsize> {
+    let path = format!("/manifests/{}", FallbackIndex::tag(&subject.digest));
+    let looks: std::sync::Arc<std::sync::atomic::AtomicUsize> = std::sync::Arc::default();
+    let counted = looks.clone();
+    let matching = move |request: &granary_testkit::registry::Request| {
+        if request.method == "GET" && request.path.ends_with(&path) {
+            deed(counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+        }
+        false
+    };
+    let matching = std::sync::Mutex::new(matching);
+    let matching = move |request: &granary_testkit::registry::Request| matching.lock().unwrap()(request);
+    server.fault(Fault::when(matching, Action::Delay(Duration::ZERO)));
+    looks
+}
+
+#[tokio::test]
+async fn a_writer_who_never_lets_go_is_an_error() {
+    let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
+    let subject = subject(&server);
+    let writer = Server::start_sharing(Options::default(), &server);
+    let (tag, of) = (FallbackIndex::tag(&subject.digest), subject.clone());
+    before_each_look(&server, &subject, move |_| {
+        let empty = FallbackIndex::empty(&of.digest).build().unwrap();
+        writer.put_manifest("acme/app", &[tag.as_str()], empty.media_type(), empty.bytes().to_vec());
+    });
+    let error = anonymous(&server).attach(&app(), &subject, &evidence(&subject, 1)).await.unwrap_err();
+    assert!(matches!(error, granary_registry::RegistryError::Contended { .. }), "{}", chain(&error));
+    assert!(writes_index(&server) < 30, "{}", writes_index(&server));
+}
+
+/// Whoever has seen another one write looks twice: that one may have read before us what it writes after us.
+#[tokio::test]
+async fn where_others_write_the_list_is_looked_at_twice() {
+    let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
+    let subject = subject(&server);
+    let (ours, theirs) = (evidence(&subject, 1), evidence(&subject, 2));
+    server.put_manifest("acme/app", &[], theirs.media_type(), theirs.bytes().to_vec());
+    let writer = Server::start_sharing(Options::default(), &server);
+    let tag = FallbackIndex::tag(&subject.digest);
+    let index = |manifests: &[&RawManifest]| {
+        let mut index = FallbackIndex::empty(&subject.digest);
+        manifests.iter().for_each(|raw| index.merge(FallbackIndex::entry(raw, &raw.parse().unwrap())));
+        index.build().unwrap()
+    };
+    // Theirs comes beside ours before our second look; before the third they write what they had read without
+    // ours.
+    let (both, alone) = (index(&[&ours, &theirs]), index(&[&theirs]));
+    let looks = before_each_look(&server, &subject, move |look| {
+        let index = match look {
+            1 => &both,
+            2 => &alone,
+            _ => return,
+        };
+        writer.put_manifest("acme/app", &[tag.as_str()], index.media_type(), index.bytes().to_vec());
+    });
+    anonymous(&server).attach(&app(), &subject, &ours).await.unwrap();
+    assert!(looks.load(std::sync::atomic::Ordering::SeqCst) >= 4);
+    assert_eq!(anonymous(&server).referrers(&app(), &subject.digest, None).await.unwrap().len(), 2);
+}
+
+/// Looking into the entries of others takes a while, and what is written meanwhile is not written over.
+#[tokio::test]
+async fn what_others_write_while_we_look_into_entries_is_kept() {
+    let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
+    let subject = subject(&server);
+    let (ours, bare, late) = (evidence(&subject, 1), evidence(&subject, 2), evidence(&subject, 3));
+    for manifest in [&bare, &late] {
+        server.put_manifest("acme/app", &[], manifest.media_type(), manifest.bytes().to_vec());
+    }
+    let tag = FallbackIndex::tag(&subject.digest);
+    let mut index = FallbackIndex::empty(&subject.digest);
+    index.merge(bare.descriptor());
+    let before = index.build().unwrap();
+    server.put_manifest("acme/app", &[tag.as_str()], before.media_type(), before.bytes().to_vec());
+    index.merge(FallbackIndex::entry(&late, &late.parse().unwrap()));
+    let after = index.build().unwrap();
+    let writer = Server::start_sharing(Options::default(), &server);
+    let reads_entry = format!("/manifests/{}", bare.digest());
+    let write = move |request: &granary_testkit::registry::Request| {
+        if request.method == "GET" && request.path.ends_with(&reads_entry) {
+            writer.put_manifest("acme/app", &[tag.as_str()], after.media_type(), after.bytes().to_vec());
+        }
+        false
+    };
+    server.fault(Fault::when(write, Action::Delay(Duration::ZERO)));
+    anonymous(&server).attach(&app(), &subject, &ours).await.unwrap();
+    let listed = anonymous(&server).referrers(&app(), &subject.digest, None).await.unwrap();
+    assert_eq!(listed.len(), 3);
+}
+
+/// What others wrote means something to them.
+#[tokio::test]
+async fn an_index_is_written_again_with_all_that_others_wrote() {
+    let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
+    let subject = subject(&server);
+    let theirs = evidence(&subject, 0);
+    server.put_manifest("acme/app", &[], theirs.media_type(), theirs.bytes().to_vec());
+    let mut entry = serde_json::json!(FallbackIndex::entry(&theirs, &theirs.parse().unwrap()));
+    entry["urls"] = serde_json::json!(["https://example.test/evidence"]);
+    let document = serde_json::json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry],
+        "annotations": {"org.example.by": "somebody"},
+    });
+    let tag = FallbackIndex::tag(&subject.digest);
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    server.put_manifest("acme/app", &[tag.as_str()], media_type, document.to_string().into_bytes());
+    anonymous(&server).attach(&app(), &subject, &evidence(&subject, 1)).await.unwrap();
+    let written: serde_json::Value =
+        serde_json::from_slice(&server.manifest("acme/app", tag.as_str()).unwrap().1).unwrap();
+    assert_eq!(written["manifests"].as_array().unwrap().len(), 2);
+    assert_eq!(written["manifests"][0], entry);
+    assert_eq!(written["annotations"], document["annotations"]);
 }

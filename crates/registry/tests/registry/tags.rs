@@ -212,8 +212,8 @@ async fn only_the_last_page_ends_a_list() {
     assert_eq!(error.class(), Class::Protocol, "{error}");
 }
 
-/// "No such repository" is an answer to the first question only. In the middle of a list (deleted between two pages,
-/// another server behind the same name) it must not turn the versions of the first page into none.
+/// "No such repository" is an answer to the first question only. In the middle of a list (deleted between two
+/// pages, another server behind the same name) it must not turn the versions of the first page into none.
 #[tokio::test]
 async fn a_repository_that_is_unknown_on_its_second_page_is_an_error() {
     for code in ["NAME_UNKNOWN", "NOT_FOUND"] {

@@ -261,6 +261,42 @@ async fn other_registries_take_nested_indexes() {
     }
 }
 
+/// Gitea tells nobody without a name anything but 401, so a registry that answers such people is another one.
+#[tokio::test]
+async fn a_registry_that_answers_everybody_is_not_asked_who_it_is() {
+    let (image, content) = nested();
+    let server = Server::start(Options::default());
+    anonymous(&server).push_content(&app(), &content, &TransferOptions::default()).await.unwrap();
+    let looked = server.count(|r| r.method == "HEAD" && r.path.ends_with(image.digest()));
+    assert_eq!((looked, server.count(|r| r.path == "/v2/")), (1, 0), "{:#?}", log(&server));
+    // With a login it has to be asked, and the top is looked for once all the same.
+    let server = Server::start(Options::default());
+    with_password(&server, PASSWORD)
+        .push_content(&app(), &content, &TransferOptions::default())
+        .await
+        .unwrap();
+    let looked = server.count(|r| r.method == "HEAD" && r.path.ends_with(image.digest()));
+    assert_eq!((looked, server.count(|r| r.path == "/v2/")), (1, 1), "{:#?}", log(&server));
+}
+
+/// Once a manifest of a round has failed, none is begun any more.
+#[tokio::test]
+async fn a_round_does_not_go_on_after_a_failure() {
+    let server =
+        Server::start(Options { latency: std::time::Duration::from_millis(20), ..Options::default() });
+    let platforms: Vec<Image> =
+        (0..12).map(|number| ImageBuilder::new("linux/amd64").random_layer(number, 100).build()).collect();
+    let image = Image::index(&platforms);
+    server.fault(Fault::on("PUT", "/manifests/", Action::status(403)));
+    let options = granary_registry::RegistryOptions { concurrency: 2, ..crate::support::options() };
+    let registry =
+        granary_registry::Registry::new(server.host().parse().unwrap(), crate::support::http(), options);
+    let fresh = TransferOptions { fresh_repository: true, ..TransferOptions::default() };
+    registry.push_content(&app(), &crate::support::content(&image), &fresh).await.unwrap_err();
+    let begun = server.count(|r| r.method == "PUT" && r.path.contains("/manifests/"));
+    assert!(begun <= 3, "{:#?}", log(&server));
+}
+
 #[tokio::test]
 async fn a_registry_that_wants_the_subject_first_gets_it_first() {
     let server = Server::start(Options::default());

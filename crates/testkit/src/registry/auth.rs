@@ -1,8 +1,8 @@
 //! Basic and Bearer: challenges, the token endpoint, and what a request may touch.
 //!
-//! A token holds what was asked for *and* granted, nothing else, and dies at its hour. A mount needs `pull` on the
-//! source in the very token that pushes to the target; a client that asks for one repository only finds its mounts
-//! turned into uploads.
+//! A token holds what was asked for *and* granted, nothing else, and dies at its hour. A mount needs `pull`
+//! on the source in the very token that pushes to the target; a client that asks for one repository only
+//! finds its mounts turned into uploads.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Blobs and upload sessions.
 //!
-//! A session's `Location` carries an opaque `_state` that is good for one request: a client that keeps using the first
-//! `Location` it saw is refused, as by Distribution.
+//! A session's `Location` carries an opaque `_state` that is good for one request: a client that keeps using
+//! the first `Location` it saw is refused, as by Distribution.
 
 use bytes::Bytes;
 

@@ -1,8 +1,8 @@
 //! Scripted misfortune: which request it strikes, how often, and what happens.
 //!
-//! Faults are an ordered list. A request is shown to them in order; the first that matches, has skipped enough and still
-//! has strikes left takes it, and those behind it do not see it. "503 twice, then 429, then success" is two entries. A
-//! used-up entry lets everything pass.
+//! Faults are an ordered list. A request is shown to them in order; the first that matches, has skipped
+//! enough and still has strikes left takes it, and those behind it do not see it. "503 twice, then 429, then
+//! success" is two entries. A used-up entry lets everything pass.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use super::journal::Request;
 /// What happens to a request that a [`Fault`] strikes.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Answers this and does not carry the request out. An empty body is replaced by the spec's error envelope.
+    /// Answers this and does not carry the request out. An empty body is replaced by the spec's error
+    /// envelope.
     Status {
         /// The status code.
         code: u16,
@@ -25,13 +26,14 @@ pub enum Action {
     ResetBefore,
     /// Carries the request out and resets the connection: the answer is lost, the deed is done.
     ResetAfter,
-    /// Resets the connection when this many bytes of the request's body were read. What an upload session got so far stays
-    /// in it, as on a real server.
+    /// Resets the connection when this many bytes of the request's body were read. What an upload session got
+    /// so far stays in it, as on a real server.
     ResetRequestAt(usize),
-    /// Sends head, `Content-Length` and this many bytes of the body, then resets the connection; where there is no body to send
-    /// it is [`Action::ResetAfter`].
+    /// Sends head, `Content-Length` and this many bytes of the body, then resets the connection; where there
+    /// is no body to send it is [`Action::ResetAfter`].
     ResetResponseAt(usize),
-    /// Sends only this many bytes of the body with a `Content-Length` to match: size and digest alone can show it.
+    /// Sends only this many bytes of the body with a `Content-Length` to match: size and digest alone can
+    /// show it.
     Truncate(usize),
     /// Flips the lowest bit of the body's first byte; an empty body stays as it is.
     Corrupt,
@@ -39,6 +41,9 @@ pub enum Action {
     LieDigest(String),
     /// Waits, then answers truthfully.
     Delay(Duration),
+    /// Every token that is out stops working; then answers truthfully, so that the token of this request is
+    /// too old.
+    ExpireTokens,
     /// Never answers and does not carry the request out; ends when the client goes away.
     Hang,
 }
@@ -76,7 +81,8 @@ impl Fault {
         Self::when(move |r| (method == "*" || r.method == method) && r.target().contains(&part), action)
     }
 
-    /// Strikes requests for which `matching` is true. It runs on the registry's thread and sees the request's head only.
+    /// Strikes requests for which `matching` is true. It runs on the registry's thread and sees the request's
+    /// head only.
     #[must_use]
     pub fn when(matching: impl Fn(&Request) -> bool + Send + 'static, action: Action) -> Self {
         Self { matching: Box::new(matching), skip: 0, strikes_left: 1, action }

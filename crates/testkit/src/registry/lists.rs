@@ -61,7 +61,8 @@ fn link(call: &Call<'_>, path: &str) -> String {
     }
 }
 
-/// distribution-spec "Listing Referrers": an index of descriptors, empty where nothing refers or nothing exists.
+/// distribution-spec "Listing Referrers": an index of descriptors, empty where nothing refers or nothing
+/// exists.
 pub(crate) fn referrers(call: &Call<'_>, state: &State, name: &str, subject: &str) -> Reply {
     if call.options.referrers == Referrers::Off {
         return Reply::no_route();
@@ -72,7 +73,7 @@ pub(crate) fn referrers(call: &Call<'_>, state: &State, name: &str, subject: &st
     if !is_digest(subject) {
         return Reply::error(400, "DIGEST_INVALID", "not a digest");
     }
-    let filter = call.query.get("artifactType").filter(|_| call.options.referrers == Referrers::On);
+    let filter = call.query.get("artifactType").filter(|_| call.options.referrers != Referrers::Unfiltered);
     let last = call.query.get("last").unwrap_or_default();
     let all = state.referrers(name, subject);
     let mut found: Vec<Value> = all
@@ -101,7 +102,8 @@ pub(crate) fn referrers(call: &Call<'_>, state: &State, name: &str, subject: &st
     reply
 }
 
-/// Pulls `artifactType` (else the config's media type) and all annotations up into the descriptor, as the spec demands.
+/// Pulls `artifactType` (else the config's media type) and all annotations up into the descriptor, as the
+/// spec demands.
 fn descriptor(digest: &str, manifest: &Manifest) -> Value {
     let document = manifest.document();
     let mut descriptor =

@@ -1,7 +1,7 @@
 //! Manifests: GET, HEAD, PUT, DELETE by tag and by digest.
 //!
-//! A manifest is refused while something it names is missing in the same repository, blobs and children alike; only its
-//! `subject` may come later (distribution-spec "Pushing Manifests").
+//! A manifest is refused while something it names is missing in the same repository, blobs and children
+//! alike; only its `subject` may come later (distribution-spec "Pushing Manifests").
 
 use serde_json::{Value, json};
 
@@ -93,12 +93,15 @@ fn put(call: &Call<'_>, state: &mut State, name: &str, reference: &str) -> Reply
         }
     }
     match document["subject"]["digest"].as_str() {
-        Some(subject) if options.referrers != Referrers::Off => reply.header("OCI-Subject", subject),
+        Some(subject) if !matches!(options.referrers, Referrers::Off | Referrers::Silent) => {
+            reply.header("OCI-Subject", subject)
+        }
         _ => reply,
     }
 }
 
-/// One error for each blob or child that the repository does not have; `detail` names it, as Distribution does.
+/// One error for each blob or child that the repository does not have; `detail` names it, as Distribution
+/// does.
 fn missing(state: &State, name: &str, document: &Value) -> Vec<Value> {
     let listed = |field: &str| document[field].as_array().cloned().unwrap_or_default();
     let blobs = document.get("config").cloned().into_iter().chain(listed("layers"));

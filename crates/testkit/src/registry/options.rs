@@ -1,7 +1,8 @@
 //! What kind of registry to be: every switch names a behaviour that some real server has.
 //!
-//! The default is a registry that follows distribution-spec 1.1 to the letter, without authentication. Each field that
-//! departs from it says who does so, so that a test can name its reason. [`Options::docker_registry_2_8`] and
+//! The default is a registry that follows distribution-spec 1.1 to the letter, without authentication. Each
+//! field that departs from it says who does so, so that a test can name its reason.
+//! [`Options::docker_registry_2_8`] and
 //! [`Options::gitea`] are two servers as they were observed.
 
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub enum Referrers {
     On,
     /// It exists and ignores `artifactType`: no `OCI-Filters-Applied`, every referrer is listed.
     Unfiltered,
+    /// It exists, and pushes are not answered with `OCI-Subject` (go-containerregistry's server).
+    Silent,
     /// 404, and no `OCI-Subject` on pushes (Distribution 2 and 3, Gitea): clients keep the fallback tag.
     Off,
 }
@@ -90,14 +93,15 @@ pub struct Options {
     pub auth: Auth,
     /// Pulls need no credentials, pushes do.
     pub anonymous_pull: bool,
-    /// Repositories in which the user may only pull. Basic answers 403; a token lacks `push` and using it is a 401 again,
-    /// so a client that answers each 401 with a new token would never end.
+    /// Repositories in which the user may only pull. Basic answers 403; a token lacks `push` and using it is
+    /// a 401 again, so a client that answers each 401 with a new token would never end.
     pub read_only: Vec<String>,
     /// Sent as the challenge's `scope` in place of the true one (Gitea: `*`).
     pub challenge_scope: Option<String>,
     /// Sent as the challenge's `realm` in place of our own `/token`.
     pub token_realm: Option<String>,
-    /// Where tokens come from, as far as the challenge's `realm` says: `/token`, or `/v2/token` (Gitea). Both work.
+    /// Where tokens come from, as far as the challenge's `realm` says: `/token`, or `/v2/token` (Gitea). Both
+    /// work.
     pub token_path: &'static str,
     /// Sent as the challenge's `service` (Gitea, GitLab: `container_registry`).
     pub token_service: &'static str,
@@ -108,14 +112,17 @@ pub struct Options {
     pub referrers_page: Option<usize>,
     /// Cross-repository mounts work; else such a POST opens a session, 202 (go-containerregistry's server).
     pub mounts: bool,
-    /// `PUT …/manifests/<digest>?tag=a&tag=b` sets the tags and says so in `OCI-Tag`; else the query is ignored with 201.
+    /// `PUT …/manifests/<digest>?tag=a&tag=b` sets the tags and says so in `OCI-Tag`; else the query is
+    /// ignored with 201.
     pub oci_tag: bool,
-    /// `POST …/uploads/?digest=` stores the blob; else the body is thrown away and a session opened, 202 (Distribution).
+    /// `POST …/uploads/?digest=` stores the blob; else the body is thrown away and a session opened, 202
+    /// (Distribution).
     pub post_digest: bool,
     /// Delete requests work, else 405.
     pub deletes: bool,
 
-    /// Most tags on a page whatever `n` says, and the page size without `n`; `None` is as `n` says, or everything.
+    /// Most tags on a page whatever `n` says, and the page size without `n`; `None` is as `n` says, or
+    /// everything.
     pub page_size: Option<usize>,
     /// The tag list ignores `n` and is not sorted (docker-registry 2.8).
     pub ignore_n: bool,
@@ -148,9 +155,13 @@ pub struct Options {
     /// Blob GETs are answered 307 to this base URL, with a signature in the query, as object storage is used.
     pub redirect_blobs: Option<String>,
 
+    /// Every answer says `Docker-Distribution-Api-Version: registry/2.0` (Distribution 2), not only `GET
+    /// /v2/` and 401.
+    pub api_version: bool,
     /// Waits this long before it handles each request.
     pub latency: Duration,
-    /// HTTPS, with a certificate of a CA made for this registry: see [`Registry::ca_pem`](super::Registry::ca_pem).
+    /// HTTPS, with a certificate of a CA made for this registry: see
+    /// [`Registry::ca_pem`](super::Registry::ca_pem).
     pub tls: bool,
 }
 
@@ -185,6 +196,7 @@ impl Default for Options {
             nested_index: true,
             dash_tags: false,
             redirect_blobs: None,
+            api_version: false,
             latency: Duration::ZERO,
             tls: false,
         }
@@ -211,7 +223,8 @@ impl Options {
         Self { auth, ..Self::default() }
     }
 
-    /// Debian's docker-registry 2.8.2, as observed: no referrers, no `OCI-Tag`, all tags at once and unsorted.
+    /// Debian's docker-registry 2.8.2, as observed: no referrers, no `OCI-Tag`, all tags at once and
+    /// unsorted, its version on every answer.
     #[must_use]
     pub fn docker_registry_2_8() -> Self {
         Self {
@@ -220,12 +233,13 @@ impl Options {
             post_digest: false,
             ignore_n: true,
             deletes: false,
+            api_version: true,
             ..Self::default()
         }
     }
 
-    /// Gitea 1.26, as observed: a challenge that does not name the repository, relative `Location`, a next page after the
-    /// last, no nested index.
+    /// Gitea 1.26, as observed: a challenge that does not name the repository, relative `Location`, a next
+    /// page after the last, no nested index.
     #[must_use]
     pub fn gitea() -> Self {
         Self {

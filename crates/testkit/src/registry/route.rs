@@ -60,7 +60,8 @@ impl Route {
     }
 }
 
-/// distribution-spec "Pulling manifests", `<name>`: lower-case parts, separators only between letters or digits.
+/// distribution-spec "Pulling manifests", `<name>`: lower-case parts, separators only between letters or
+/// digits.
 fn is_name(name: &str) -> bool {
     let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     name.split('/').all(|part| {

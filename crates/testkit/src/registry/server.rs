@@ -144,6 +144,7 @@ impl Server {
         let fault = seen.and_then(|seen| self.script().pick(&seen));
         match &fault {
             Some(Action::Hang) => return pending().await,
+            Some(Action::ExpireTokens) => self.tokens().expire_all(),
             Some(Action::Delay(delay)) => tokio::time::sleep(*delay).await,
             _ => {}
         }
@@ -192,6 +193,10 @@ impl Server {
             if let (Ok(name), Ok(value)) = (name, value.parse()) {
                 response.headers_mut().append(name, value);
             }
+        }
+        if self.options.api_version {
+            let version = hyper::header::HeaderValue::from_static("registry/2.0");
+            response.headers_mut().insert("docker-distribution-api-version", version);
         }
         if let Some(date) = self.date().and_then(|date| date.parse().ok()) {
             response.headers_mut().insert("date", date);

@@ -1,7 +1,7 @@
 //! What the registry holds, and the questions that tests ask about it.
 //!
-//! Blobs are stored once and *linked* per repository, as real registries do: a digest that one repository has is unknown to
-//! another until it is pushed or mounted there.
+//! Blobs are stored once and *linked* per repository, as real registries do: a digest that one repository has
+//! is unknown to another until it is pushed or mounted there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

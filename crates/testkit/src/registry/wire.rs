@@ -1,7 +1,7 @@
 //! One connection: plain or TLS, with a copy of every byte that the client sent, and a way to slam it.
 //!
-//! A slammed connection is closed with `SO_LINGER` 0, so the client's kernel gets a RST and not the FIN of a polite
-//! server: `connection reset by peer` is another code path than `unexpected end of file`.
+//! A slammed connection is closed with `SO_LINGER` 0, so the client's kernel gets a RST and not the FIN of a
+//! polite server: `connection reset by peer` is another code path than `unexpected end of file`.
 
 use std::io;
 use std::pin::Pin;
