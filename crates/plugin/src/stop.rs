@@ -73,6 +73,6 @@ impl Stop {
 impl From<Stopped> for Failure {
     fn from(stopped: Stopped) -> Self {
         Failure::new(stopped.0.kind(), stopped.to_string())
-            .hint("run it again: it continues where this run stopped")
+            .hint("run it again: what is complete is not done again")
     }
 }

@@ -244,7 +244,7 @@ fn a_stop_is_answered_between_two_steps_with_a_result() {
             "SIG{signal}: stopping before the next step\ntidied up\ndone so far:\n  echo a/b\n  tidied up\n"
         );
         let err = format!(
-            "error: stopped by SIG{signal}\nhint: run it again: it continues where this run stopped\n"
+            "error: stopped by SIG{signal}\nhint: run it again: what is complete is not done again\n"
         );
         assert_eq!(ended, end(code, &out, &err));
         assert_eq!(step.result(), ("failed".to_owned(), u64::try_from(code).unwrap()));
@@ -270,7 +270,7 @@ fn a_step_that_does_not_listen_ends_at_the_second_signal() {
 fn the_time_of_the_step_is_bounded() {
     let step = Step::new();
     let out_of_time = "error: the step took longer than `timeout` allows (1.00s)\n\
-                       hint: run it again: it continues where this run stopped; or set a longer `timeout`\n";
+                       hint: run it again: what is complete is not done again; or set a longer `timeout`\n";
     let arguments = ["--wait=60s", "--repo=a/b", "--timeout=1s"];
     assert_eq!(step.run(&arguments, &[]), end(12, "echo a/b\n", out_of_time));
     assert_eq!(step.result(), ("failed".to_owned(), 12));

@@ -8,19 +8,48 @@ use granary_plugin::{Failure, Kind};
 use granary_registry::{Class, RegistryError};
 use granary_release::SetError;
 
-/// Maps a registry error to its exit code, with what can be done about it.
+/// What a person may have to mend about one registry: the hints that name its settings.
+struct Hints {
+    credentials: &'static str,
+    gone: &'static str,
+    no_registry: &'static str,
+}
+
+const REGISTRY: Hints = Hints {
+    credentials: "check `username` and `password`, and what that user may do there",
+    gone: "check `registry` and `repo`; something that was there a moment ago is gone",
+    no_registry: "check `registry`: is it a registry, and is no proxy answering in its place?",
+};
+
+const TARGET: Hints = Hints {
+    credentials: "check `target_username` and `target_password` (where they are not set: `username` and `password` on the same \
+                  host, else the auth file), and what that user may do there",
+    gone: "check `target_registry` and `target_repo`; something that was there a moment ago is gone",
+    no_registry: "check `target_registry`: is it a registry, and is no proxy answering in its place?",
+};
+
+/// Maps an error of the registry of the settings to its exit code, with what can be done about it.
 pub fn registry_failure(error: RegistryError) -> Failure {
+    failure(error, &REGISTRY)
+}
+
+/// The same for the registry that is promoted to. What went wrong with reading the source of a copy is not its.
+pub fn target_failure(error: RegistryError) -> Failure {
+    let is_source = matches!(error, RegistryError::Source { .. });
+    failure(error, if is_source { &REGISTRY } else { &TARGET })
+}
+
+fn failure(error: RegistryError, hints: &Hints) -> Failure {
     let (kind, hint) = match error.class() {
         Class::Unavailable if is_tls(&error) => (
             Kind::Unavailable,
             "if the registry's certificate comes from a private CA, give that CA's as `ca_cert`: PEM text, or a path",
         ),
-        Class::Unavailable => {
-            (Kind::Unavailable, "run it again when the registry answers; it continues where this run stopped")
-        }
-        Class::Auth => {
-            (Kind::Unauthorized, "check `username` and `password`, and what that user may do there")
-        }
+        Class::Unavailable => (
+            Kind::Unavailable,
+            "run it again when the registry answers: what is complete there is not sent again, a blob that was cut off is sent from its start",
+        ),
+        Class::Auth => (Kind::Unauthorized, hints.credentials),
         Class::Refused if error.misses_blob() => (
             Kind::RemoteRefused,
             "the registry has lost content below a manifest that it still has: delete that manifest there, and publish anew",
@@ -28,12 +57,8 @@ pub fn registry_failure(error: RegistryError) -> Failure {
         Class::Refused => {
             (Kind::RemoteRefused, "the registry's own words above say which rule or quota it was")
         }
-        Class::NotFound => {
-            (Kind::BadInput, "check `registry` and `repo`; something that was there a moment ago is gone")
-        }
-        Class::Protocol => {
-            (Kind::BadInput, "check `registry`: is it a registry, and is no proxy answering in its place?")
-        }
+        Class::NotFound => (Kind::BadInput, hints.gone),
+        Class::Protocol => (Kind::BadInput, hints.no_registry),
         Class::Local => {
             (Kind::BadInput, "the source, the certificate or the file named above has to be mended")
         }

@@ -1,17 +1,20 @@
 //! Content on its way between repositories: what is shown while it is sent, and what its failures mean.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use granary_oci::Digest;
-use granary_plugin::{Context, Failure, Kind};
+use granary_oci::{Descriptor, Digest};
+use granary_plugin::{Context, Failure, Kind, Progress};
 use granary_registry::{
-    Class, PlanError, Registry, RegistryError, TransferError, TransferOptions, TransferPlan, TransferReport,
+    BlobFate, BlobWay, Class, PlanError, PlannedBlob, Registry, RegistryError, TransferError,
+    TransferOptions, TransferPlan, TransferReport,
 };
 
-use crate::failures::registry_failure;
+use crate::failures::target_failure;
 
-/// A transfer that a person follows: a bar or a line every few seconds, and one line at its end.
+/// A transfer that a person follows: a bar or a line every few seconds, a line where nothing moves, and one
+/// at its end.
 pub struct Sending<'a> {
     /// The run.
     pub context: &'a Context,
@@ -22,7 +25,7 @@ pub struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    /// Carries out a plan. `options` as they were when it was made; its `progress` is ours.
+    /// Carries out a plan. `options` as they were when it was made; `progress` and `settled` in them are ours.
     ///
     /// # Errors
     /// If the registry fails, or the bytes are not what their digests say.
@@ -31,29 +34,86 @@ impl Sending<'_> {
         plan: &TransferPlan,
         options: &TransferOptions,
     ) -> Result<TransferReport, Failure> {
+        let shown = transfer_progress(self.context, format!("pushing {}", self.place), [plan]);
+        let sent = shown.during(self.send_among(plan, options, &shown)).await;
+        sent.map_err(transfer_failure)
+    }
+
+    /// The same for one of several transfers: `shown` is what all of them together have sent, see
+    /// [`transfer_progress`]. Whoever waits for all of them does so in [`Progress::during`].
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_among(
+        &self,
+        plan: &TransferPlan,
+        options: &TransferOptions,
+        shown: &Arc<Progress>,
+    ) -> Result<TransferReport, TransferError> {
         let started = Instant::now();
-        let total = plan.bytes_to_send();
-        let label = format!("pushing {}", self.place);
-        let shown = Mutex::new(self.context.output.progress(label, (total > 0).then_some(total)));
-        let progress = Arc::new(move |_: &Digest, bytes: u64| {
-            shown.lock().unwrap_or_else(PoisonError::into_inner).add(bytes);
-        });
-        let options = TransferOptions { progress: Some(progress), ..options.clone() };
-        let report =
-            self.registry.execute(plan.repository(), plan, &options).await.map_err(transfer_failure)?;
-        drop(options);
+        let options = followed(plan, options, shown);
+        let report = self.registry.execute(plan.repository(), plan, &options).await?;
         let line = format!("{}@{}: {report}", self.place, plan.top());
-        self.context.output.done_in(line, started.elapsed());
+        match plan.is_empty() {
+            true => self.context.output.done(line),
+            false => self.context.output.done_in(line, started.elapsed()),
+        }
         Ok(report)
     }
 }
 
-/// Maps a failed transfer to its exit code, with what can be done about it. Nothing has been tagged.
+/// What several transfers will have to send, as far as is known before each blob is looked for.
+pub fn transfer_progress<'p>(
+    context: &Context,
+    label: String,
+    plans: impl IntoIterator<Item = &'p TransferPlan>,
+) -> Arc<Progress> {
+    let total: u64 = plans.into_iter().map(TransferPlan::bytes_to_send).sum();
+    Arc::new(context.output.progress(label, (total > 0).then_some(total)))
+}
+
+/// Options that keep `shown` true: what turns out to be there is taken off its total, and what has to be
+/// sent after all (a mount was refused, a blob was lost) is added as soon as it begins to move.
+fn followed(plan: &TransferPlan, options: &TransferOptions, shown: &Arc<Progress>) -> TransferOptions {
+    /// Whether a blob is in the total, and its size.
+    type InTotal = HashMap<Digest, (bool, u64)>;
+    let is_sent = |blob: &PlannedBlob| matches!(blob.way, BlobWay::Find | BlobWay::Upload);
+    let blobs = plan.blobs().iter();
+    let in_total: InTotal =
+        blobs.map(|blob| (blob.descriptor.digest.clone(), (is_sent(blob), blob.descriptor.size))).collect();
+    let in_total = Arc::new(Mutex::new(in_total));
+    // Returns the size where this changes something.
+    let set = move |digest: &Digest, sent: bool| -> Option<u64> {
+        let mut in_total = in_total.lock().unwrap_or_else(PoisonError::into_inner);
+        let (counted, size) = in_total.get_mut(digest)?;
+        (std::mem::replace(counted, sent) != sent).then_some(*size)
+    };
+    let (moving, ended) = (set.clone(), set);
+    let (sent, settled) = (shown.clone(), shown.clone());
+    TransferOptions {
+        progress: Some(Arc::new(move |digest: &Digest, bytes: u64| {
+            if let Some(size) = moving(digest, true) {
+                sent.grow(size);
+            }
+            sent.add(bytes);
+        })),
+        settled: Some(Arc::new(move |blob: &Descriptor, fate: &BlobFate| {
+            if *fate != BlobFate::Uploaded
+                && let Some(size) = ended(&blob.digest, false)
+            {
+                settled.skip(size);
+            }
+        })),
+        ..options.clone()
+    }
+}
+
+/// Maps a failed transfer into the registry that is promoted to.
 pub fn transfer_failure(error: TransferError) -> Failure {
     match error {
-        TransferError::Registry(error) if is_lost(&error) => registry_failure(error)
+        TransferError::Registry(error) if is_lost(&error) => target_failure(error)
             .hint("the registry that it is copied from may have lost it: publish the commit anew"),
-        TransferError::Registry(error) => registry_failure(error),
+        TransferError::Registry(error) => target_failure(error),
         TransferError::Plan(error @ PlanError::NestedIndex { .. }) => {
             Failure::new(Kind::BadInput, "refusing to copy what the registry does not take")
                 .caused_by(error)

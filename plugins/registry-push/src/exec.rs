@@ -1,35 +1,36 @@
 //! A push, from bytes on disk to a candidate that can be seen.
 //!
 //! The order is DESIGN §7's: content of all members, a look at every member's candidate tag, the set, then
-//! the tags, the lead's last. Killed before the set nothing can be seen; killed after it, the next run
-//! adopts it. What can go together goes together: reads of all members at once, then their content, within
-//! the registry's one limit of requests under way.
+//! the tags, the lead's last. The look comes behind the content, which may take an hour in which somebody
+//! else publishes; what is left open is the moment from the look to the tags. Killed before the set nothing
+//! can be seen; killed after it, the next run adopts it. What can go together goes together: reads of all
+//! members at once, then their content, within the registry's one limit of requests under way.
 
 mod facts;
 mod look;
 mod numbers;
+mod refusal;
 mod tagging;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::{try_join, try_join_all};
-use futures_util::stream::{self, TryStreamExt as _};
-use granary_net::Http;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use granary_oci::{Digest, EMPTY_JSON, Repository, Tag, empty_descriptor};
-use granary_plugin::{Context, Failure, Kind, Outcome};
+use granary_plugin::{Context, Failure, Outcome};
 use granary_registry::{BlobSource, PushOptions, Registry, TransferPlan};
-use granary_release::{CommitId, FoundSet, Member, NumberingError, TagKind};
-use granary_suite::{Records, registry_failure};
+use granary_release::{CommitId, FoundSet, Member, TagKind};
+use granary_suite::{Records, registry_failure, transfer_progress};
 
-use crate::members::{Loaded, Loader};
-use crate::plan::{Conflict, Decision, leaves_alone, tags};
+use crate::members::{Elsewhere, Loaded, Loader};
+use crate::plan::{Decision, leaves_alone, tags};
 use crate::report;
 use crate::settings::Settings;
 use facts::Known;
 use look::Present;
+use refusal::conflict;
 
 /// A push under way.
 pub struct Push<'a> {
@@ -40,7 +41,7 @@ pub struct Push<'a> {
     /// The registry.
     pub registry: &'a Registry,
     /// For stable versions in another registry.
-    pub http: &'a Http,
+    pub elsewhere: &'a Elsewhere<'a>,
     /// The sets in the lead's repository.
     pub records: &'a Records,
     /// Where the bytes come from.
@@ -84,31 +85,44 @@ impl Push<'_> {
         match self.decision(&loaded, published, lead_tags.as_ref(), stables).await? {
             Decision::Adopt(found) => {
                 report::subject(self.context, &self.settings.registry, &found);
-                let present = self.look(&found, false, is_first).await?.map_err(conflict)?;
+                let present = self.look(&found, false).await?.map_err(conflict)?;
                 let untagged = loaded.iter().filter(|loaded| !present.has(&loaded.member));
                 let planned = self.plans(untagged, is_first).await?;
-                let publication = Publication { found, is_new: false, present };
-                match self.context.common.dry_run {
-                    true => Ok(self.show(&planned, &publication, &[])),
-                    false => {
-                        self.push_content(&planned, is_first, false).await?;
-                        self.publish(&loaded, publication).await
-                    }
+                let mut publication = Publication { found, is_new: false, present };
+                if self.context.common.dry_run {
+                    return Ok(self.show(&planned, &publication, &[]));
                 }
+                if self.push_content(&planned, is_first, false).await? {
+                    publication.present = self.look(&publication.found, false).await?.map_err(conflict)?;
+                }
+                self.publish(&loaded, publication).await
             }
             Decision::Publish(set) => {
                 let found = FoundSet::new(set);
-                let look = self.look(&found, true, is_first);
-                let (present, planned) = try_join(look, self.plans(loaded.iter(), is_first)).await?;
-                let publication = Publication::new(found, present.map_err(conflict)?);
-                report::subject(self.context, &self.settings.registry, &publication.found);
-                match self.context.common.dry_run {
-                    true => Ok(self.show(&planned, &publication, &[])),
-                    false => {
-                        self.push_content(&planned, is_first, true).await?;
-                        self.publish(&loaded, publication).await
+                // Nothing hangs on an earlier look but this: what the lead's list shows to be taken is said
+                // before anything is sent.
+                let is_listed = is_listed(&found, lead_tags.as_ref());
+                let early = async {
+                    match self.context.common.dry_run || is_listed {
+                        true => Ok(Some(self.look(&found, true).await?)),
+                        false => Ok(None),
                     }
+                };
+                let (early, planned) = try_join(early, self.plans(loaded.iter(), is_first)).await?;
+                let early = early.transpose().map_err(conflict)?;
+                report::subject(self.context, &self.settings.registry, &found);
+                if self.context.common.dry_run {
+                    let publication = Publication::new(found, early.unwrap_or_default());
+                    return Ok(self.show(&planned, &publication, &[]));
                 }
+                let has_sent = self.push_content(&planned, is_first, true).await?;
+                let present = match early {
+                    Some(present) if !has_sent => present,
+                    _ => self.look(&found, true).await?.map_err(conflict)?,
+                };
+                let publication = Publication::new(found, present);
+                report::subject(self.context, &self.settings.registry, &publication.found);
+                self.publish(&loaded, publication).await
             }
             Decision::Claim(draft) => {
                 let planned = self.plans(loaded.iter(), is_first).await?;
@@ -140,27 +154,30 @@ impl Push<'_> {
         try_join_all(plan).await
     }
 
-    /// Brings the content of all members in, and the content of the record beside it.
+    /// Brings the content of all members in, and the content of the record beside it; `true` where anything
+    /// of the members had to be sent, so that what was seen before is old.
     async fn push_content(
         &self,
         planned: &[Planned<'_>],
         is_first: bool,
         with_record: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         self.context.stop.check()?;
         let label = match planned {
             [] => String::new(),
             [(one, _)] => format!("pushing {}", one.member.repository),
             several => format!("pushing {} images", several.len()),
         };
-        let total: u64 =
-            planned.iter().filter_map(|(_, plan)| plan.as_ref()).map(TransferPlan::bytes_to_send).sum();
-        let shown = Arc::new(self.context.output.progress(label, Some(total)));
+        let shown =
+            transfer_progress(self.context, label, planned.iter().filter_map(|(_, plan)| plan.as_ref()));
         // More at once would only wait for the registry's limit, small blobs with their content in memory.
-        let members = stream::iter(planned.iter().map(Ok))
-            .try_for_each_concurrent(self.settings.concurrency, |(loaded, plan)| {
-                loaded.push(self.context, self.registry, plan.as_ref(), &shown)
-            });
+        let pushes: Vec<_> = planned
+            .iter()
+            .map(|(loaded, plan)| loaded.push(self.context, self.registry, plan.as_ref(), &shown))
+            .collect();
+        let members = stream::iter(pushes)
+            .buffer_unordered(self.settings.concurrency)
+            .try_fold(false, |sent, one| async move { Ok(sent || one) });
         let record = async {
             if with_record {
                 let empty = BlobSource::Bytes(Bytes::from_static(EMPTY_JSON));
@@ -171,8 +188,8 @@ impl Push<'_> {
             }
             Ok(())
         };
-        try_join(members, record).await?;
-        Ok(())
+        let (has_sent, ()) = shown.during(try_join(members, record)).await?;
+        Ok(has_sent)
     }
 
     /// Writes the record and the tags.
@@ -242,6 +259,13 @@ impl Publication {
     }
 }
 
+/// Whether a list of the lead's tags shows the candidate or its set.
+fn is_listed(found: &FoundSet, lead_tags: Option<&Option<Vec<Tag>>>) -> bool {
+    let candidate = found.set.candidate;
+    let ours = [TagKind::Candidate(candidate).tag(), TagKind::CandidateSet(candidate).tag()];
+    lead_tags.and_then(Option::as_ref).is_some_and(|tags| ours.iter().any(|tag| tags.contains(tag)))
+}
+
 /// The tags that the record has to get.
 fn set_tags(found: &FoundSet, is_new: bool, present: &Present) -> Vec<Tag> {
     let of_commit = is_new.then(|| TagKind::CommitSet(&found.set.commit).tag());
@@ -258,23 +282,4 @@ fn line(place: &Repository, tags: &[Tag], digest: &Digest) -> String {
 /// The members without what is needed to push them.
 fn members(loaded: &[Loaded]) -> Vec<Member> {
     loaded.iter().map(|loaded| loaded.member.clone()).collect()
-}
-
-/// What a refusal to publish is called in the result file.
-const RULE: &str = "candidate.immutable";
-
-fn conflict(error: Conflict) -> Failure {
-    let failure = |kind| Failure::new(kind, "refusing to publish");
-    match &error {
-        Conflict::Numbering(NumberingError::NotAbove { highest, .. }) => {
-            failure(Kind::Settings).hint(format!("set `base_version` above {highest}, or leave it out"))
-        }
-        Conflict::Numbering(_) => {
-            failure(Kind::Conflict).hint("no version is left: somebody has published a number near 2^64")
-        }
-        Conflict::Published { found, wanted, .. } => failure(Kind::Conflict)
-            .refusing(RULE, found.to_string(), wanted.to_string())
-            .hint("a new pipeline gets a new number; by hand give another `rc_number`"),
-    }
-    .caused_by(error)
 }

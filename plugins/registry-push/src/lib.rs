@@ -20,7 +20,7 @@ use granary_suite::{Records, check_event, connect, http, pipeline_commit};
 use jiff::Timestamp;
 
 use crate::exec::Push;
-use crate::members::Loader;
+use crate::members::{Elsewhere, Loader};
 use crate::plan::Task;
 use crate::settings::{Settings, extra_tag};
 use crate::source::Provenance;
@@ -70,11 +70,12 @@ impl Plugin for RegistryPush {
                 .hint("mount one at /tmp, or set TMPDIR")
         })?;
         let provenance = provenance(context, &settings, &commit);
+        let elsewhere = Elsewhere::new(context, &http, settings.concurrency);
         let loader = Loader {
             context,
             settings: &settings,
             registry: &registry,
-            http: &http,
+            elsewhere: &elsewhere,
             provenance,
             repositories,
         };
@@ -84,7 +85,7 @@ impl Plugin for RegistryPush {
             context,
             settings: &settings,
             registry: &registry,
-            http: &http,
+            elsewhere: &elsewhere,
             records: &records,
             loader,
             commit,

@@ -1,8 +1,9 @@
 //! A sign of life for long transfers: a bar where somebody watches a terminal, a line every few seconds
 //! where a log is written, nothing at all for what is over in a moment.
 
+use std::pin::pin;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Output, seconds};
@@ -15,6 +16,9 @@ const BAR_EVERY: Duration = Duration::from_millis(200);
 
 /// Transfers that take less are not worth a bar.
 const BAR_AFTER: Duration = Duration::from_secs(2);
+
+/// Where nothing moves, somebody who looks at the log begins to wonder whether it hangs.
+const STILL_EVERY: Duration = Duration::from_secs(30);
 
 /// Columns of the bar itself.
 const BAR_WIDTH: usize = 16;
@@ -33,6 +37,11 @@ pub struct Progress {
     started: Instant,
     /// When the next sign is due.
     due: Mutex<Instant>,
+    /// When bytes last moved, in milliseconds since the start.
+    moved: AtomicU64,
+    /// How often it was said since then that nothing moves.
+    stills: AtomicU32,
+    still_every: Duration,
 }
 
 impl Progress {
@@ -46,6 +55,21 @@ impl Progress {
             done: AtomicU64::new(0),
             started,
             due: Mutex::new(started + first),
+            moved: AtomicU64::new(0),
+            stills: AtomicU32::new(0),
+            still_every: STILL_EVERY,
+        }
+    }
+
+    /// Waits for the transfer, and says so every half minute in which nothing moves.
+    pub async fn during<T>(&self, transfer: impl Future<Output = T>) -> T {
+        let mut transfer = pin!(transfer);
+        loop {
+            // Often enough for a word in time, and no more than a look at the clock.
+            match tokio::time::timeout(self.still_every / 6, &mut transfer).await {
+                Ok(done) => return done,
+                Err(_) => self.show_still(),
+            }
         }
     }
 
@@ -53,7 +77,14 @@ impl Progress {
     /// must not be counted again.
     pub fn add(&self, bytes: u64) {
         self.done.fetch_add(bytes, Ordering::Relaxed);
+        self.moved.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.stills.store(0, Ordering::Relaxed);
         self.show();
+    }
+
+    /// These bytes turned out to have to be sent as well.
+    pub fn grow(&self, bytes: u64) {
+        self.total.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// These bytes of the total turned out not to have to be sent.
@@ -66,6 +97,18 @@ impl Progress {
     /// Goes back to where a transfer starts anew.
     pub fn restart(&self) {
         self.done.store(0, Ordering::Relaxed);
+    }
+
+    fn show_still(&self) {
+        let quiet =
+            self.started.elapsed().saturating_sub(Duration::from_millis(self.moved.load(Ordering::Relaxed)));
+        let stills = self.stills.load(Ordering::Relaxed);
+        if quiet < self.still_every * (stills + 1) {
+            return;
+        }
+        self.stills.store(stills + 1, Ordering::Relaxed);
+        let far = far(self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
+        self.output.info(format_args!("still {}: {far}, nothing moved for {}", self.label, seconds(quiet)));
     }
 
     fn show(&self) {
@@ -96,8 +139,13 @@ impl Drop for Progress {
 }
 
 fn line(label: &str, done: u64, total: u64, elapsed: Duration) -> String {
+    format!("{label}: {}, {}, {}", far(done, total), rate(done, elapsed), seconds(elapsed))
+}
+
+/// `12.0 MiB of 30.3 MiB`, the first alone where the end is not known.
+fn far(done: u64, total: u64) -> String {
     let of_total = if total > 0 { format!(" of {}", bytes(total)) } else { String::new() };
-    format!("{label}: {}{of_total}, {}, {}", bytes(done), rate(done, elapsed), seconds(elapsed))
+    format!("{}{of_total}", bytes(done))
 }
 
 /// `[####            ]  25% `, nothing where the end is not known.
@@ -159,6 +207,37 @@ mod tests {
         progress.add(5);
         drop(progress);
         assert_eq!(output.taken().0, "", "one line in five seconds");
+    }
+
+    #[test]
+    fn the_total_grows_with_what_has_to_be_sent_after_all() {
+        let output = Output::to_memory(Level::Info);
+        let progress = output.progress("web", Some(15));
+        progress.grow(20);
+        progress.due_now();
+        progress.add(30);
+        let (shown, _) = output.taken();
+        assert!(shown.starts_with("web: 30 B of 35 B, "), "{shown:?}");
+    }
+
+    /// A source or a registry that stands still prints nothing of its own accord.
+    #[tokio::test]
+    async fn where_nothing_moves_a_line_says_so_again_and_again_until_it_does() {
+        let output = Output::to_memory(Level::Info);
+        let mut progress = output.progress("pushing acme/app", Some(15));
+        progress.still_every = Duration::from_millis(120);
+        progress.add(5);
+        progress.during(tokio::time::sleep(Duration::from_millis(60))).await;
+        assert_eq!(output.taken().0, "", "not before its time");
+        progress.during(tokio::time::sleep(Duration::from_millis(400))).await;
+        let (shown, _) = output.taken();
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!((2..=3).contains(&lines.len()), "{shown}");
+        let start = "still pushing acme/app: 5 B of 15 B, nothing moved for 0.";
+        assert!(lines.iter().all(|line| line.starts_with(start)), "{shown}");
+        progress.add(5);
+        progress.during(tokio::time::sleep(Duration::from_millis(60))).await;
+        assert_eq!(output.taken().0, "", "it moves again");
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn stopped(context: &Context, asked: Signal, end: Result<Outcome, Failure>) -> R
 fn too_long(context: &Context) -> Failure {
     let limit = seconds(context.common.timeout);
     Failure::new(Kind::Unavailable, format!("the step took longer than `timeout` allows ({limit})"))
-        .hint("run it again: it continues where this run stopped; or set a longer `timeout`")
+        .hint("run it again: what is complete is not done again; or set a longer `timeout`")
 }
 
 struct Signals {

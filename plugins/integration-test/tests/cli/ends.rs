@@ -74,7 +74,7 @@ fn a_stop_ends_the_tests_and_tears_down_in_time() {
               torn down
             --- stderr
             error: stopped by SIGTERM
-            hint: run it again: it continues where this run stopped
+            hint: run it again: what is complete is not done again
             "#);
         }
     }

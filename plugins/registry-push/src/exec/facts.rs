@@ -6,7 +6,7 @@ use futures_util::future::try_join;
 use granary_oci::{Repository, Tag};
 use granary_plugin::{Failure, Kind};
 use granary_release::{FoundSet, TagKind, Version, VersionTags};
-use granary_suite::{check_list, connect_elsewhere, registry_failure};
+use granary_suite::{check_list, registry_failure};
 
 use super::{Push, conflict, members};
 use crate::members::{Loaded, elsewhere_failure};
@@ -73,7 +73,7 @@ impl Push<'_> {
             .repository(&self.settings.sources[0].name)
             .map_err(|error| Failure::new(Kind::Settings, "`stable_repo` cannot be used").caused_by(error))?;
         let tags = if host != self.registry.host() {
-            let production = connect_elsewhere(host, self.context, self.http, self.settings.concurrency)?;
+            let production = self.elsewhere.registry(host)?;
             let tags = production.tags(&place).await;
             tags.map_err(|error| elsewhere_failure(error, self.registry.host()))?
         } else if place == *self.records.repository() {

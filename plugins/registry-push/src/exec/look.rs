@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use granary_oci::{Digest, Repository, Tag, TagOrDigest};
 use granary_plugin::Failure;
 use granary_release::{FoundSet, Member, TagKind};
@@ -38,19 +38,16 @@ impl Push<'_> {
         &self,
         found: &FoundSet,
         is_new: bool,
-        is_first: bool,
     ) -> Result<Result<Present, Conflict>, Failure> {
         let set = &found.set;
         let (candidate, candidate_set) =
             (TagKind::Candidate(set.candidate).tag(), TagKind::CandidateSet(set.candidate).tag());
         let lead = self.records.repository();
-        let is_known_empty = |place: &Repository| is_first && place == lead;
         // The readers' tags of a new set are written whatever they named before: no need to look.
         let wanted: Vec<Tag> =
             tags(set, &self.extra_tags).into_iter().filter(|tag| *tag == candidate || !is_new).collect();
-        let members = set.members.iter().filter(|member| !is_known_empty(&member.repository));
         let places: Vec<(&Member, &Tag)> =
-            members.flat_map(|member| wanted.iter().map(move |tag| (member, tag))).collect();
+            set.members.iter().flat_map(|member| wanted.iter().map(move |tag| (member, tag))).collect();
         let digests = places.iter().map(|(member, tag)| {
             let (place, target) = (&member.repository, TagOrDigest::from(*tag));
             // What must not move is read, not only asked for by HEAD: a HEAD's 404 has no body, and may come
@@ -68,13 +65,8 @@ impl Push<'_> {
                 found.map_err(registry_failure)
             }
         });
-        let record = async {
-            match is_known_empty(lead) {
-                true => Ok(None),
-                false => self.records.set(&TagOrDigest::from(&candidate_set)).await,
-            }
-        };
-        let (digests, record) = futures_util::future::try_join(try_join_all(digests), record).await?;
+        let target = TagOrDigest::from(&candidate_set);
+        let (digests, record) = try_join(try_join_all(digests), self.records.set(&target)).await?;
         let mut present = Present::default();
         for ((member, tag), digest) in places.into_iter().zip(digests) {
             let Some(digest) = digest.map(|descriptor| descriptor.digest) else { continue };

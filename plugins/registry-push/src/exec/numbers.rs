@@ -59,7 +59,7 @@ impl Push<'_> {
                 }
                 RcNext::Own(candidate) => {
                     let found = FoundSet::new(draft.numbered(candidate));
-                    match self.look(&found, true, false).await? {
+                    match self.look(&found, true).await? {
                         Ok(present) => return Ok(Publication::new(found, present)),
                         Err(taken) if occupied == MOST_OCCUPIED => return Err(super::conflict(taken)),
                         Err(taken) => {

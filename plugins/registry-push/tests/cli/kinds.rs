@@ -1,6 +1,7 @@
 //! Every kind of source from the disk or another repository to a candidate, whole and damaged.
 
 use std::fs;
+use std::time::Duration;
 
 use granary_testkit::image::{Damage, Form, Image, ImageBuilder, random_bytes};
 use granary_testkit::process::Run;
@@ -75,7 +76,7 @@ fn a_folder_becomes_a_flux_artifact() {
     insta::assert_snapshot!(stable(&finished, &[&registry]), @r#"
     exit code 0
     --- stdout
-    acme/manifests@[DIGEST] pushed: 2 blobs sent (245 B in [TIME], [SPEED])
+    acme/manifests@[DIGEST]: 2 blobs sent (245 B) ([TIME])
     acme/manifests:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5, set-0.1.0-rc.11 → [DIGEST] ([TIME])
     acme/manifests:0.1.0-rc.11, sha-7a77c59, integration-7a77c59 → [DIGEST] ([TIME])
     IMAGE           CANDIDATE    DIGEST
@@ -127,7 +128,7 @@ fn an_image_in_another_repository_is_mounted() {
     insta::assert_snapshot!(stable(&finished, &[&registry]), @r#"
     exit code 0
     --- stdout
-    acme/app@[DIGEST] pushed: 3 mounted from ci/app
+    acme/app@[DIGEST]: 3 mounted from ci/app ([TIME])
     acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5, set-0.1.0-rc.11 → [DIGEST] ([TIME])
     acme/app:0.1.0-rc.11, sha-7a77c59, integration-7a77c59 → [DIGEST] ([TIME])
     IMAGE     CANDIDATE    DIGEST
@@ -148,7 +149,7 @@ fn an_image_in_another_registry_is_copied() {
     insta::assert_snapshot!(stable(&finished, &[&registry, &other]), @r#"
     exit code 0
     --- stdout
-    acme/app@[DIGEST] pushed: 3 blobs sent (5.6 KiB in [TIME], [SPEED])
+    acme/app@[DIGEST]: 3 blobs sent (5.6 KiB) ([TIME])
     acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5, set-0.1.0-rc.11 → [DIGEST] ([TIME])
     acme/app:0.1.0-rc.11, sha-7a77c59, integration-7a77c59 → [DIGEST] ([TIME])
     IMAGE     CANDIDATE    DIGEST
@@ -168,6 +169,30 @@ fn an_image_in_another_registry_is_copied() {
     assert_eq!(run.env("CI_COMMIT_SHA", &"1".repeat(40)).output().code, Some(0));
     let top = format!("/manifests/{}", image(2).digest());
     assert_eq!(registry.count(|request| request.method == "HEAD" && request.path.ends_with(&top)), 1);
+}
+
+/// Four images of one other registry are read by one client: one limit of requests under way, and what
+/// one of them learns of the registry the others know.
+#[test]
+fn images_in_one_other_registry_share_a_client() {
+    let registry = start();
+    let token = Options::with_token("other", "elsewhere");
+    let latency = Duration::from_millis(20);
+    let other = Registry::start(Options { latency, anonymous_pull: true, ..token });
+    let names = ["api", "cron", "web", "worker"];
+    for (seed, name) in (1..).zip(names) {
+        other.put_image(&format!("ci/{name}"), &["11"], &image(seed));
+    }
+    let finished = step("push.plugin", &registry)
+        .plugin("repo", "acme/{name}")
+        .plugin("source", &format!("image:{}/ci/{{name}}:11", other.host()))
+        .plugin("names", &names.join(","))
+        .plugin("concurrency", "2")
+        .output();
+    assert_eq!(finished.code, Some(0), "{finished}");
+    let refused = other.count(|request| request.status == Some(401));
+    assert!(refused <= 2, "{refused}: only what was under way before the first challenge");
+    assert!(other.peak_concurrency() <= 2, "{} at once", other.peak_concurrency());
 }
 
 /// `password` is for `registry`: another host neither gets it nor can be read with it.

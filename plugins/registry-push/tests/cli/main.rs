@@ -9,7 +9,9 @@ mod crash;
 mod docs;
 mod events;
 mod kinds;
+mod meanwhile;
 mod production;
+mod progress;
 mod publish;
 mod refusals;
 mod sequence;
@@ -78,18 +80,7 @@ fn stable(finished: &Finished, registries: &[&Registry]) -> String {
         let name = if number == 0 { "[HOST]".to_owned() } else { format!("[HOST {}]", number + 1) };
         text = text.replace(&registry.host(), &name);
     }
-    without_digests(&text).lines().map(without_speed).collect::<Vec<_>>().join("\n")
-}
-
-/// `sent (5.6 KiB in 0.01s, 560.0 KiB/s)`, and what [`without_time`] takes away.
-fn without_speed(line: &str) -> String {
-    if let Some((before, rest)) = line.split_once(" in ")
-        && let Some((speed, after)) = rest.split_once("/s)")
-        && speed.contains("s, ")
-    {
-        return without_time(&format!("{before} in [TIME], [SPEED]){after}"));
-    }
-    without_time(line)
+    without_digests(&text).lines().map(without_time).collect::<Vec<_>>().join("\n")
 }
 
 /// Every run of 64 hex digits, with `sha256:` where that stands before it.

@@ -33,7 +33,7 @@ fn a_push_publishes_a_candidate() {
     insta::assert_snapshot!(stable(&finished, &[&registry]), @r#"
     exit code 0
     --- stdout
-    acme/app@[DIGEST] pushed: 3 blobs sent (5.6 KiB in [TIME], [SPEED])
+    acme/app@[DIGEST]: 3 blobs sent (5.6 KiB) ([TIME])
     acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5, set-0.1.0-rc.11 → [DIGEST] ([TIME])
     acme/app:0.1.0-rc.11, sha-7a77c59, integration-7a77c59 → [DIGEST] ([TIME])
     IMAGE     CANDIDATE    DIGEST
@@ -78,6 +78,8 @@ fn the_requests_of_a_first_push_and_of_a_second() {
     PUT /v2/acme/app/blobs/uploads/[SESSION] 201
     PUT /v2/acme/app/blobs/uploads/[SESSION] 201
     PUT /v2/acme/app/manifests/[DIGEST] 201
+    GET /v2/acme/app/manifests/0.1.0-rc.11 404
+    GET /v2/acme/app/manifests/set-0.1.0-rc.11 404
     PUT /v2/acme/app/manifests/set-7a77c5932e35c13bf0bf61a33f757b21d41692b5 201
     PUT /v2/acme/app/manifests/set-0.1.0-rc.11 201
     PUT /v2/acme/app/manifests/[DIGEST]?tag=0.1.0-rc.11&tag=integration-7a77c59&tag=sha-7a77c59 201
@@ -91,8 +93,6 @@ fn the_requests_of_a_first_push_and_of_a_second() {
     insta::assert_snapshot!(requests(&registry), @r#"
     GET /v2/acme/app/manifests/set-1111111111111111111111111111111111111111 404
     GET /v2/acme/app/tags/list?n=1000 200
-    GET /v2/acme/app/manifests/0.1.0-rc.12 404
-    GET /v2/acme/app/manifests/set-0.1.0-rc.12 404
     HEAD /v2/acme/app/manifests/[DIGEST] 404
     HEAD /v2/acme/app/blobs/[DIGEST] 200
     HEAD /v2/acme/app/blobs/[DIGEST] 200
@@ -103,6 +103,8 @@ fn the_requests_of_a_first_push_and_of_a_second() {
     PUT /v2/acme/app/blobs/uploads/[SESSION] 201
     PUT /v2/acme/app/blobs/uploads/[SESSION] 201
     PUT /v2/acme/app/manifests/[DIGEST] 201
+    GET /v2/acme/app/manifests/0.1.0-rc.12 404
+    GET /v2/acme/app/manifests/set-0.1.0-rc.12 404
     PUT /v2/acme/app/manifests/set-1111111111111111111111111111111111111111 201
     PUT /v2/acme/app/manifests/set-0.1.0-rc.12 201
     PUT /v2/acme/app/manifests/[DIGEST]?tag=0.1.0-rc.12&tag=integration-1111111&tag=sha-1111111 201
@@ -334,7 +336,7 @@ fn by_hand_with_flags() {
     insta::assert_snapshot!(stable(&finished, &[&registry]), @r#"
     exit code 0
     --- stdout
-    acme/app@[DIGEST] pushed: 3 blobs sent (5.6 KiB in [TIME], [SPEED])
+    acme/app@[DIGEST]: 3 blobs sent (5.6 KiB) ([TIME])
     acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5, set-0.1.0-rc.7 → [DIGEST] ([TIME])
     acme/app:0.1.0-rc.7, sha-7a77c59, integration-7a77c59 → [DIGEST] ([TIME])
     IMAGE     CANDIDATE   DIGEST

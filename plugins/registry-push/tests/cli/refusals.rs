@@ -176,7 +176,7 @@ fn a_registry_that_is_not_there() {
       cause 3: client error (Connect)
       cause 4: tcp connect error
       cause 5: Connection refused (os error 111)
-    hint: run it again when the registry answers; it continues where this run stopped
+    hint: run it again when the registry answers: what is complete there is not sent again, a blob that was cut off is sent from its start
     "#);
 }
 
@@ -215,7 +215,7 @@ fn a_registry_that_forbids_moving_tags() {
     insta::assert_snapshot!(stable(&finished, &[&registry]), @r#"
     exit code 19
     --- stdout
-    acme/app@[DIGEST] pushed: 2 blobs sent (5.5 KiB in [TIME], [SPEED]), 1 there already
+    acme/app@[DIGEST]: 2 blobs sent (5.5 KiB), 1 there already ([TIME])
     --- stderr
     error: pushing manifest [HOST]/acme/app:set-7a77c5932e35c13bf0bf61a33f757b21d41692b5: the registry answered 403 Forbidden: TAG_INVALID tag set-7a77c5932e35c13bf0bf61a33f757b21d41692b5 exists and is immutable
     hint: the registry's own words above say which rule or quota it was

@@ -59,7 +59,7 @@ fn print_rounds(requests: &[Request]) {
 #[test]
 fn requests_are_counted() {
     for (options, new, present, rerun) in
-        [(Options::docker_registry_2_8(), 224, 89, 45), (Options::default(), 183, 48, 45)]
+        [(Options::docker_registry_2_8(), 226, 89, 45), (Options::default(), 185, 48, 45)]
     {
         let registry = Registry::start(Options { latency: LATENCY, ..options });
         let run = fourteen(&registry).plugin("concurrency", "64");
