@@ -129,7 +129,8 @@ impl Promotion<'_> {
             report::plan(self.context, self.sites, subject, version, &content, &carried);
             return Ok(Outcome::Planned);
         }
-        if self.send_content(&content).await? {
+        let sent = self.send_content(&content).await;
+        if sent.map_err(|failure| failure.hint("nothing was claimed or tagged"))? {
             // That may have taken an hour: numbers and clock are old by now.
             claims.list().await?;
         }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use futures_util::future::{OptionFuture, try_join_all};
 use granary_attest::trust::TrustedKey;
-use granary_oci::{Digest, Tag, TagOrDigest};
+use granary_oci::{Tag, TagOrDigest};
 use granary_plugin::{Context, Failure, Kind, StepResult};
 use granary_release::claim::Wanted;
 use granary_release::{EvidenceRules, FoundSet, TagKind, TestRun, Verdict, Version, VersionTags, judge};
-use granary_suite::{PipelineCommit, Records, Subject, check_list, collect_test_runs, registry_failure};
+use granary_suite::{
+    PipelineCommit, Records, Subject, check_list, collect_test_runs, registry_failure, target_failure,
+};
 
 use crate::admission::Rules;
 use crate::places::{Carried, Place, Places, Side};
@@ -90,7 +92,7 @@ impl Lookup<'_> {
     /// If one of the lists cannot be had whole.
     pub async fn lists(&self) -> Result<Lists, Failure> {
         let target = self.sites.target.as_ref().map(|target| async {
-            let tags = target.registry.existing_tags(&target.lead).await.map_err(registry_failure)?;
+            let tags = target.registry.existing_tags(&target.lead).await.map_err(target_failure)?;
             Ok(tags.map(|tags| VersionTags::read(&tags)))
         });
         let target = async { OptionFuture::from(target).await.transpose() };
@@ -192,12 +194,12 @@ impl Lookup<'_> {
         let look = |place: Place| {
             let target = target.clone();
             async move {
-                let found = self.sites.registry(place.side).manifest(&place.repository, &target).await?;
-                Ok(found.map(|raw| (place, raw.digest().clone())))
+                let found = self.sites.registry(place.side).manifest(&place.repository, &target).await;
+                let found = found.map_err(place.side.failure())?;
+                Ok::<_, Failure>(found.map(|raw| (place, raw.digest().clone())))
             }
         };
-        let found: Vec<Option<(Place, Digest)>> =
-            try_join_all(places.all().map(|(place, _)| look(place))).await.map_err(registry_failure)?;
+        let found = try_join_all(places.all().map(|(place, _)| look(place))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 

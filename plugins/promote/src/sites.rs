@@ -2,9 +2,9 @@
 
 use granary_oci::Repository;
 use granary_plugin::{Failure, Kind};
-use granary_registry::Registry;
+use granary_registry::{Registry, RegistryError};
 use granary_release::{Member, ReleaseSet};
-use granary_suite::{Records, RepositoryTemplate};
+use granary_suite::{Records, RepositoryTemplate, registry_failure, target_failure};
 
 use crate::places::{Place, Places, Side};
 
@@ -26,6 +26,16 @@ pub struct Sites {
     pub records: Records,
     /// The other side.
     pub target: Option<Target>,
+}
+
+impl Side {
+    /// What an error of its registry means.
+    pub fn failure(self) -> fn(RegistryError) -> Failure {
+        match self {
+            Side::Candidate => registry_failure,
+            Side::Target => target_failure,
+        }
+    }
 }
 
 impl Sites {

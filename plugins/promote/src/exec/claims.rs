@@ -5,10 +5,8 @@ mod reading;
 
 use std::time::Instant;
 
-use bytes::Bytes;
-use granary_oci::{EMPTY_JSON, TagOrDigest, empty_descriptor};
+use granary_oci::TagOrDigest;
 use granary_plugin::{Failure, Kind, Outcome};
-use granary_registry::{BlobSource, PushOptions};
 use granary_release::Version;
 use granary_release::claim::{CLAIM_LIFETIME, CLAIM_WRITES, ClaimConflict, Claiming, Next};
 use granary_suite::registry_failure;
@@ -154,13 +152,10 @@ impl<'a> Claims<'a> {
         let claim = self.machine.claim(version, context.ci.pipeline_url.clone(), self.now());
         let manifest = claim.to_manifest();
         let (lead, tag) = (sites.lead(), claim.name().tag());
-        let write = async {
-            let empty = BlobSource::Bytes(Bytes::from_static(EMPTY_JSON));
-            let options = PushOptions::default();
-            sites.candidates.push_blob(lead, &empty_descriptor(), &empty, &options).await?;
-            // Another run of the same commit writes it too, with another time in it: the list says that it is there.
-            sites.candidates.put_shared(lead, &TagOrDigest::from(&tag), &manifest).await
-        };
+        // The empty configuration that it names is there with the set that was read.
+        // Another run of the same commit writes it too, with another time in it: the list says that it is there.
+        let target = TagOrDigest::from(&tag);
+        let write = sites.candidates.put_shared(lead, &target, &manifest);
         self.in_time(version, write).await?.map_err(registry_failure)?;
         context.output.done_in(format!("{lead}:{tag} → {}", manifest.digest()), started.elapsed());
         self.since.get_or_insert(started);

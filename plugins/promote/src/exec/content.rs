@@ -3,7 +3,7 @@
 use futures_util::future::{try_join, try_join_all};
 use granary_plugin::Failure;
 use granary_registry::{CopyOptions, TransferOptions, TransferPlan};
-use granary_suite::{Sending, registry_failure, transfer_failure};
+use granary_suite::{Sending, registry_failure, target_failure, transfer_failure, transfer_progress};
 
 use super::{Manifests, Promotion, Subject};
 use crate::places::{Place, Side};
@@ -53,17 +53,22 @@ impl Promotion<'_> {
     /// Sends what is missing; `true` where anything was.
     ///
     /// # Errors
-    /// If a registry fails. Nothing has been tagged or claimed then.
+    /// If a registry fails.
     pub(super) async fn send_content(&self, content: &[Copy]) -> Result<bool, Failure> {
         let missing: Vec<&Copy> = content.iter().filter(|copy| !copy.plan.is_empty()).collect();
         self.context.stop.check()?;
-        let send = missing.iter().map(|copy| async move {
+        let label = match missing.as_slice() {
+            [copy] => format!("pushing {}", self.sites.name(&copy.place)),
+            several => format!("pushing {} images", several.len()),
+        };
+        let shown = transfer_progress(self.context, label, missing.iter().map(|copy| &copy.plan));
+        let send = missing.iter().map(|copy| async {
             let registry = self.sites.registry(copy.place.side);
             let place = self.sites.name(&copy.place);
             let sending = Sending { context: self.context, registry, place: &place };
-            sending.send(&copy.plan, &copy.options).await
+            sending.send_among(&copy.plan, &copy.options, &shown).await
         });
-        try_join_all(send).await.map_err(|failure| failure.hint("nothing was tagged"))?;
+        shown.during(try_join_all(send)).await.map_err(transfer_failure)?;
         Ok(!missing.is_empty())
     }
 }
@@ -73,6 +78,6 @@ async fn is_new(target: &Target, place: &Place, target_is_new: bool) -> Result<b
     if !target_is_new || place.repository == target.lead {
         return Ok(target_is_new);
     }
-    let tags = target.registry.existing_tags(&place.repository).await.map_err(registry_failure)?;
+    let tags = target.registry.existing_tags(&place.repository).await.map_err(target_failure)?;
     Ok(tags.is_none())
 }

@@ -3,7 +3,6 @@
 use futures_util::future::join_all;
 use granary_oci::TagOrDigest;
 use granary_plugin::Failure;
-use granary_suite::registry_failure;
 
 use super::claims::Claims;
 use super::{Manifests, Promotion};
@@ -62,7 +61,7 @@ impl Promotion<'_> {
         registry
             .put_manifest(&write.place.repository, &TagOrDigest::from(&write.tag), manifest)
             .await
-            .map_err(registry_failure)?;
+            .map_err(write.place.side.failure())?;
         let line = format!("{} → {}", report::place(self.sites, write), write.digest);
         self.context.output.done_in(line, started.elapsed());
         Ok(())

@@ -190,7 +190,7 @@ fn stopped_between_two_writes() {
       acme/web:0.1.1 → [DIGEST] ([TIME])
     --- stderr
     error: stopped by SIGTERM
-    hint: run it again: it continues where this run stopped
+    hint: run it again: what is complete is not done again
     ");
     assert_eq!(stopped.json(".granary/promote.json")["exit_code"], json!(143));
     assert!(registry.tags("acme/web").contains_key("0.1.1"), "the write under way was finished");

@@ -239,7 +239,8 @@ fn a_target_that_cannot_be_written() {
         assert_eq!(failed.code, Some(code), "{failed}");
         assert_eq!(candidates.count(Request::is_write), 0, "{failed}");
         assert_eq!((digests(&candidates), tagged(&target)), (before, Vec::new()), "{failed}");
-        assert!(failed.stderr.contains("hint: nothing was tagged"), "{failed}");
+        assert!(failed.stderr.contains("hint: nothing was claimed or tagged"), "{failed}");
+        assert_eq!(failed.stderr.contains("`target_username` and `target_password`"), code == 18, "{failed}");
         target.clear_faults();
         if code != 18 {
             assert_eq!(run().output().code, Some(0), "the rerun finishes it");
