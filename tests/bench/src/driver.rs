@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join;
 use granary_net::{Deadline, Http, HttpOptions};
-use granary_oci::{Digest, ParseNameError, Repository, Tag, TagOrDigest};
+use granary_oci::{Digest, ParseNameError, RawManifest, Repository, Tag, TagOrDigest};
 use granary_registry::{CopyOptions, Registry, RegistryError, RegistryOptions, TransferOptions};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -84,6 +84,10 @@ impl Place {
         Ok(Self { registry, repository: repository.parse()?, tag: tag.parse()? })
     }
 
+    async fn manifest(&self) -> Result<Option<RawManifest>, RegistryError> {
+        self.registry.manifest(&self.repository, &TagOrDigest::from(&self.tag)).await
+    }
+
     async fn head(&self) -> Result<Option<Digest>, RegistryError> {
         let found = self.registry.head_manifest(&self.repository, &TagOrDigest::from(&self.tag)).await?;
         Ok(found.map(|descriptor| descriptor.digest))
@@ -98,13 +102,13 @@ impl Place {
 async fn tag(reference: &str, tags: &[&str]) -> Result<String, Box<dyn Error>> {
     let place = Place::parse(reference, &Http::new(HttpOptions::default())?)?;
     let tags = tags.iter().map(|tag| tag.parse::<Tag>()).collect::<Result<Vec<_>, _>>()?;
-    let manifest = place.registry.manifest(&place.repository, &TagOrDigest::from(&place.tag)).await?;
+    let manifest = place.manifest().await?;
     let manifest = manifest.ok_or_else(|| DriverError::Missing(reference.to_owned()))?;
     place.registry.put_tags(&place.repository, &manifest, &tags).await?;
     Ok(manifest.digest().to_string())
 }
 
-/// As promotion does it: both ends are looked at first, and what is there is not sent again.
+/// As promotion does it: the source is read and the target looked at, and what is there is not sent again.
 async fn copy(source: &str, target: &str, referrers: bool) -> Result<String, Box<dyn Error>> {
     let http = Http::new(HttpOptions::default())?;
     let (from, mut to) = (Place::parse(source, &http)?, Place::parse(target, &http)?);
@@ -112,8 +116,9 @@ async fn copy(source: &str, target: &str, referrers: bool) -> Result<String, Box
         // One client: one pool of connections, and blobs are mounted.
         to.registry = from.registry.clone();
     }
-    let (top, present) = try_join(from.head(), to.head()).await?;
-    let top = top.ok_or_else(|| DriverError::Missing(source.to_owned()))?;
+    let (manifest, present) = try_join(from.manifest(), to.head()).await?;
+    let manifest = manifest.ok_or_else(|| DriverError::Missing(source.to_owned()))?;
+    let top = manifest.digest().clone();
     if present.as_ref() == Some(&top) {
         let same = match referrers {
             true => {
@@ -126,11 +131,10 @@ async fn copy(source: &str, target: &str, referrers: bool) -> Result<String, Box
             return Ok(format!("unchanged {top}"));
         }
     }
-    let content = from.registry.read_content(&from.repository, &top, &CopyOptions { referrers }).await?;
+    let reading = CopyOptions { referrers };
+    let content = from.registry.read_content_of(&from.repository, &manifest, &reading).await?;
     let options = TransferOptions { top_absent: present.is_none(), ..TransferOptions::default() };
     to.registry.push_content(&to.repository, &content, &options).await?;
-    let manifest = content.manifests.iter().find(|manifest| manifest.digest() == &top);
-    let manifest = manifest.ok_or_else(|| DriverError::Missing(source.to_owned()))?;
-    to.registry.put_tags(&to.repository, manifest, &[to.tag]).await?;
+    to.registry.put_tags(&to.repository, &manifest, &[to.tag]).await?;
     Ok(format!("copied {top}"))
 }

@@ -83,7 +83,7 @@ fn same_registry(bench: &Bench, kind: Kind) -> Result<Vec<Row>, RowError> {
         Row::new("the same when nothing has changed, by the tag's digest", kind.name(), DELAY, again(&names))
             .note("All without referrers; the oras harness always asks for them (row before).");
     let requests = row.ours(|sample| sample.summary.requests);
-    rows.push(row.target(Target::at_most(2, "requests", requests, "a HEAD on each side.")));
+    rows.push(row.target(Target::at_most(2, "requests", requests, "a GET and a HEAD.")));
     Ok(rows)
 }
 
