@@ -467,10 +467,12 @@ impl<'a> Explorer<'a> {
         let newest = (0..self.promoters.len()).max_by_key(|&who| self.promoters[who].order);
         let who = newest.expect("there are promoters");
         let commit = self.promoters[who].commit;
-        let published = self
-            .promoters
-            .iter()
-            .any(|other| other.commit == commit && state.registry[usize::from(other.set)].derived != 0);
+        // As other bytes by a Git tag too: then there is no derived version any more.
+        let own_set = self.promoters[who].set;
+        let published = self.promoters.iter().filter(|other| other.commit == commit).any(|other| {
+            let tags = state.registry[usize::from(other.set)];
+            tags.derived != 0 || (other.set != own_set && tags.version != 0)
+        });
         if self.promoters[who].given.is_some() || published || self.broken != Broken::Nothing {
             return Ok(());
         }
@@ -579,6 +581,15 @@ fn a_given_version_beside_derived_ones() {
     }
     let both = [derived(0, 0), derived(1, 1), given(1, GIVEN_BESIDE, 1)];
     explore("given beside derived of one commit", &both, false);
+}
+
+/// The run by tag has the derived run's set and version, and so the tag of its claim: the rebuilt one sees only what was
+/// written there last.
+#[test]
+fn a_git_tag_on_the_version_that_is_derived_while_the_commit_is_rebuilt() {
+    let rebuilt = Promoter { set: 1, ..derived(0, 0) };
+    let outcomes = explore("given over derived", &[derived(0, 0), given(0, version(0), 0), rebuilt], false);
+    assert!(outcomes.contains("own commit"));
 }
 
 #[test]

@@ -144,7 +144,7 @@ pub struct Claiming {
     /// `None` where there is no such set: the version was not published by this suite.
     pub(super) holders: BTreeMap<Version, Option<FoundSet>>,
     pub(super) carried: BTreeSet<Version>,
-    adopted: Option<Version>,
+    pub(super) adopted: Option<Version>,
 }
 
 /// One look at the registry.
@@ -173,7 +173,7 @@ impl Claiming {
     }
 
     /// Says that a given version is there already, with the bytes of this set wherever it is, and that
-    /// nothing says whose it is: put there by hand. It is not taken by others.
+    /// nothing says whose it is: put there by hand. It is claimed like a free one.
     pub fn adopt(&mut self, version: Version) {
         self.adopted = Some(version);
     }
@@ -283,8 +283,7 @@ impl Claiming {
 
     fn given(&self, view: &View<'_>, version: Version) -> Result<Next, ClaimConflict> {
         let own_set = view.is_own(version);
-        let adopted = self.adopted == Some(version) && view.has_no_set(version);
-        if view.is_taken(version) && !own_set && !adopted && self.set_written != Some(version) {
+        if view.is_taken(version) && !own_set && self.set_written != Some(version) {
             let holder = view.holder(version).map(|found| found.digest.clone());
             return Err(ClaimConflict::Held { version, holder });
         }

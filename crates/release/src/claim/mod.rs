@@ -22,7 +22,11 @@
 //!   for the set, the one that stays writes the set and then looks for claims, and one sees the other.
 //! - **Another live claim for our own commit** ends a run where both are derived. A Git tag's version
 //!   stands beside the derived one (a commit may have both), and `git push --follow-tags` starts both
-//!   pipelines at once, so given and derived ones of a commit do not stop each other.
+//!   pipelines at once, so given and derived ones of one set do not stop each other. They share the claim's
+//!   tag where they want the same version, and the later one's kind is what is read; hence any live claim of
+//!   *another* set of the commit ends a derived run.
+//! - **A version that was put there by hand**, with the given version's bytes, is claimed like a free one:
+//!   another set may share those bytes, and differ in another member.
 //! - **A rerun that cannot keep its earlier run's version** ends with 11 until that run's claim has
 //!   lapsed: nothing tells a killed run from one that is about to publish.
 //! - **Lapsed claims** do not stop a given version, whatever their kind, and those of given versions

@@ -34,7 +34,12 @@ impl<'a> View<'a> {
     pub(super) fn new(claiming: &'a Claiming, listing: &'a Listing) -> Self {
         let visible: BTreeSet<Version> =
             listing.tags.stables.iter().chain(&listing.production).copied().collect();
-        let taken = visible.iter().chain(&listing.tags.sets).copied().collect();
+        // One that was put there by hand is claimed like a free one: until somebody's set says whose it is, two may want it.
+        let by_hand = claiming
+            .adopted
+            .filter(|version| visible.contains(version) && !listing.tags.sets.contains(version));
+        let taken = visible.iter().chain(&listing.tags.sets).copied();
+        let taken = taken.filter(|version| Some(*version) != by_hand).collect();
         View { claiming, listing, visible, taken }
     }
 
@@ -45,11 +50,6 @@ impl<'a> View<'a> {
     /// The set that a taken version belongs to, as far as known.
     pub(super) fn holder(&self, version: Version) -> Option<&'a FoundSet> {
         self.claiming.holders.get(&version)?.as_ref()
-    }
-
-    /// Whether the list has a version of which no `set-<X.Y.Z>` says whose it is.
-    pub(super) fn has_no_set(&self, version: Version) -> bool {
-        self.visible.contains(&version) && !self.listing.tags.sets.contains(&version)
     }
 
     /// Whether `set-<version>` is this set.
@@ -151,7 +151,9 @@ impl<'a> View<'a> {
         let own = self.own();
         let derived = |claim: &&Claim| claim.kind == ClaimKind::Derived;
         let of_commit = |claim: &&Claim| claim.commit == own.set.commit;
-        let other_sets = self.live_claims_of_others().filter(of_commit).filter(derived);
+        // Of another set of this commit whatever kind: a run by Git tag may have written its claim over that of a
+        // derived one of the same set, and with other bytes there is but one of them anyway.
+        let other_sets = self.live_claims_of_others().filter(of_commit);
         let same_set = self.open_claims(true).filter(|name| name.version != version);
         let same_set = same_set.filter_map(|name| self.live(name)).filter(derived);
         let claimed = other_sets.chain(same_set).map(|claim| (claim.version, claim.set.clone()));
@@ -160,8 +162,8 @@ impl<'a> View<'a> {
         // the claim says is our own word, so there is no telling whether the writer still lives.
         let begun = self.held_unseen().filter(|&(held, found)| {
             let same = found.digest == own.digest;
-            let writing =
-                self.live(&ClaimName::new(held, &found.digest)).is_some_and(|claim| derived(&claim));
+            let live = self.live(&ClaimName::new(held, &found.digest));
+            let writing = live.is_some_and(|claim| derived(&claim) || !same);
             !(same && held == version) && (writing || (same && self.claiming.claimed.contains(&held)))
         });
         let visible = self
