@@ -4,7 +4,7 @@
 //! * `test`: every check there is ([`checks`]).
 //! * `dist`: the plugins as static binaries ([`dist`]).
 //! * `tools`: servers, readers and peers that are built with Go ([`tools`]).
-//! * `bench`: ours beside skopeo, crane, regctl and oras-go ([`bench`]).
+//! * `bench`: ours beside skopeo, crane, regctl and oras-go ([`mod@bench`]).
 //! * `docs`: the settings tables in `plugins/*/docs.md` ([`docs`]).
 //!
 //! Nothing imports it. It asks nothing on a terminal and reads no standard input; its children neither.

@@ -219,7 +219,11 @@ impl Lookup<'_> {
     /// # Errors
     /// If a registry fails.
     pub async fn peek(&self, version: Version, places: &Places) -> Result<Look, Failure> {
-        let (holder, carried) = tokio::try_join!(self.holder(version), self.carried(version, places))?;
+        let (mut holder, carried) = tokio::try_join!(self.holder(version), self.carried(version, places))?;
+        if holder.is_none() && !carried.is_empty() {
+            // Another run may have published between the two answers; it says whose the version is first.
+            holder = self.holder(version).await?;
+        }
         Ok(Look { holder, carried })
     }
 

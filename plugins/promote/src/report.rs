@@ -19,7 +19,7 @@ pub fn subject(context: &Context, sites: &Sites, places: &Places, set: &FoundSet
     });
 }
 
-/// Notes the version, as far as it is known; a claim may have to move.
+/// Notes the version, once it is this set's: of one that others were quicker to nobody should read here.
 pub fn version(context: &Context, version: Version) {
     context.record(|facts| facts.version = Some(version.to_string()));
 }

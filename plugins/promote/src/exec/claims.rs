@@ -147,7 +147,6 @@ impl<'a> Claims<'a> {
     async fn write_claim(&mut self, version: Version) -> Result<(), Failure> {
         let Promotion { context, sites, .. } = self.promotion;
         context.stop.check()?;
-        report::version(context, version);
         let started = Instant::now();
         let claim = self.machine.claim(version, context.ci.pipeline_url.clone(), self.now());
         let manifest = claim.to_manifest();

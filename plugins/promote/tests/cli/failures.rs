@@ -127,6 +127,25 @@ fn a_member_that_garbage_collection_took() {
     ");
 }
 
+/// Whichever of several it is that cannot be tagged: the lead, which says that all have the version, is not.
+#[test]
+fn any_member_that_cannot_be_tagged_keeps_the_lead_back() {
+    let repositories = ["acme/app", "acme/job", "acme/web", "acme/worker"];
+    for broken in &repositories[1..] {
+        let registry = tested(&Release { repositories: repositories.to_vec(), ..pair() });
+        registry.fault(Fault::on("PUT", &format!("/{broken}/manifests/0.1.1"), Action::status(403)));
+        let run = promote_pair(&registry).output();
+        assert_eq!(run.code, Some(19), "{broken}: {run}");
+        for place in repositories {
+            let there = registry.tags(place).contains_key("0.1.1");
+            assert_eq!(there, place != *broken && place != "acme/app", "{place} after {broken}: {run}");
+        }
+        assert!(run.stderr.contains(&format!("not written: {broken}:0.1.1, acme/app:0.1.1")), "{run}");
+        assert_eq!(promote_pair(&registry).output().code, Some(0), "the rerun finishes it");
+        assert!(repositories.iter().all(|place| registry.tags(place).contains_key("0.1.1")));
+    }
+}
+
 /// Denied half-way: the log says what is there and what is not, and a rerun finishes it.
 #[test]
 fn a_tag_that_may_not_be_written() {
