@@ -51,6 +51,7 @@ use std::thread::JoinHandle;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
@@ -103,8 +104,7 @@ impl Registry {
     }
 
     fn launch(options: Options, state: Arc<Mutex<State>>) -> Self {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
-        listener.set_nonblocking(true).expect("a new socket can be made non-blocking");
+        let listener = listen().expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let (acceptor, ca_pem) = options.tls.then(tls::acceptor).unzip();
         let scheme = if options.tls { "https" } else { "http" };
@@ -250,6 +250,18 @@ impl Drop for Registry {
             assert!(ended.is_ok() || std::thread::panicking(), "the registry's thread panicked");
         }
     }
+}
+
+/// A socket on loopback whose connections hold little that nobody has read: where a fault cuts a request off
+/// at byte n, the client has sent n bytes and its own buffer (4 MiB), not the tens of MiB that loopback's
+/// receive window would grow to.
+fn listen() -> std::io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_recv_buffer_size(256 * 1024)?;
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    socket.listen(1024)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 async fn accept(listener: TcpListener, server: Arc<Server>, acceptor: Option<TlsAcceptor>) {

@@ -175,14 +175,15 @@ async fn an_answer_that_does_not_fit_costs_a_new_session() {
         headers: vec![("Range".to_owned(), value.to_owned())],
         body: "-".to_owned(),
     };
-    // More than was sent, all of it, nothing that can be read, and a session that is gone.
+    // More than was sent, all of it, nothing that can be read, and a session that is gone. Some MiB more
+    // than the server read lie in the sockets' buffers when the line breaks, and count as sent: it breaks early.
     let all = format!("0-{}", SIZE - 1);
     let more = range(&format!("0-{}", 17 * MIB - 1));
     for action in
         [more, range("0-99999999"), range(&all), range("5-9"), Action::status(404), Action::status(500)]
     {
         let server = Server::start(Options::default());
-        server.fault(Fault::when(is_whole, Action::ResetRequestAt(9 * MIB)));
+        server.fault(Fault::when(is_whole, Action::ResetRequestAt(MIB)));
         server.fault(Fault::on("GET", "/uploads/", action.clone()));
         let layer = Layer::new();
         layer.push(&anonymous(&server)).await.unwrap();
