@@ -182,9 +182,14 @@ mod tests {
             prop_assert!(policy.pause(retry + 1, 1.0) >= bound);
         }
 
-        #[test]
-        fn randomness_is_a_fraction(_ in 0..50) {
-            prop_assert!((0.0..1.0).contains(&random_unit()));
+    }
+
+    #[test]
+    fn randomness_is_a_fraction_and_spread() {
+        let drawn: Vec<f64> = (0..200).map(|_| random_unit()).collect();
+        assert!(drawn.iter().all(|unit| (0.0..1.0).contains(unit)));
+        for quarter in [0.0, 0.25, 0.5, 0.75] {
+            assert!(drawn.iter().any(|unit| (quarter..quarter + 0.25).contains(unit)), "{quarter}");
         }
     }
 }

@@ -88,7 +88,7 @@ impl FallbackIndex {
             return Err(FallbackError::NotAnIndex { subject, media_type: raw.media_type().to_owned() });
         }
         match raw.parse() {
-            Ok(manifest) => index.entries = manifest.manifests,
+            Ok(manifest) => index.entries = manifest.manifests.clone(),
             Err(source) => return Err(FallbackError::Unreadable { subject, source }),
         }
         // It has been read as an index above, so neither reading gives less.

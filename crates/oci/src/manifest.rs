@@ -1,6 +1,7 @@
 //! Manifests and indexes: the bytes as received, and a view of what they name.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -55,12 +56,16 @@ pub enum ManifestError {
 ///
 /// # Design
 /// There is no way from a [`Manifest`] back to bytes: what was given to us is never written again
-/// from a parsed form, so that unknown fields and white space survive and the digest stays.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RawManifest {
+/// from a parsed form, so that unknown fields and white space survive and the digest stays. Clones share
+/// the bytes and what was read from them, so everybody may ask for either again.
+#[derive(Clone)]
+pub struct RawManifest(Arc<Received>);
+
+struct Received {
     bytes: Vec<u8>,
     media_type: String,
     digest: Digest,
+    parsed: OnceLock<Manifest>,
 }
 
 impl RawManifest {
@@ -92,43 +97,67 @@ impl RawManifest {
         if !media_type::is_manifest(&media_type) {
             return Err(ManifestError::MediaType { digest, media_type });
         }
-        Ok(RawManifest { bytes, media_type, digest })
+        Ok(RawManifest(Arc::new(Received { bytes, media_type, digest, parsed: OnceLock::new() })))
     }
 
     /// The bytes as received.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.0.bytes
     }
 
     /// Media type to send them with.
     pub fn media_type(&self) -> &str {
-        &self.media_type
+        &self.0.media_type
     }
 
     /// SHA-256 of the bytes.
     pub fn digest(&self) -> &Digest {
-        &self.digest
+        &self.0.digest
     }
 
     /// Media type, digest and size.
     pub fn descriptor(&self) -> Descriptor {
-        Descriptor::new(&self.media_type, self.digest.clone(), self.bytes.len() as u64)
+        Descriptor::new(self.media_type(), self.digest().clone(), self.bytes().len() as u64)
     }
 
-    /// Reads what the manifest names.
+    /// What the manifest names, read once.
     ///
     /// # Errors
     /// If the document does not have the shape of its media type.
-    pub fn parse(&self) -> Result<Manifest, ManifestError> {
-        serde_json::from_slice(&self.bytes)
-            .map_err(|source| ManifestError::Json { digest: self.digest.clone(), source })
-            .and_then(|document: Document| document.check(self))
+    pub fn parse(&self) -> Result<&Manifest, ManifestError> {
+        if let Some(parsed) = self.0.parsed.get() {
+            return Ok(parsed);
+        }
+        let document: Document = serde_json::from_slice(self.bytes())
+            .map_err(|source| ManifestError::Json { digest: self.digest().clone(), source })?;
+        let manifest = document.check(self)?;
+        Ok(self.0.parsed.get_or_init(|| manifest))
     }
 }
 
+impl AsRef<[u8]> for RawManifest {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+impl PartialEq for RawManifest {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest() == other.digest() && self.media_type() == other.media_type()
+    }
+}
+
+impl Eq for RawManifest {}
+
 impl std::fmt::Debug for RawManifest {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "RawManifest({} {}, {} bytes)", self.media_type, self.digest, self.bytes.len())
+        write!(
+            formatter,
+            "RawManifest({} {}, {} bytes)",
+            self.media_type(),
+            self.digest(),
+            self.bytes().len()
+        )
     }
 }
 
@@ -192,10 +221,10 @@ struct Document {
 impl Document {
     fn check(self, raw: &RawManifest) -> Result<Manifest, ManifestError> {
         let missing = |field: &'static str| ManifestError::Json {
-            digest: raw.digest.clone(),
+            digest: raw.digest().clone(),
             source: serde::de::Error::missing_field(field),
         };
-        let is_index = media_type::is_index(&raw.media_type);
+        let is_index = media_type::is_index(raw.media_type());
         if is_index && self.manifests.is_none() {
             return Err(missing("manifests"));
         }
@@ -283,7 +312,10 @@ mod tests {
             r#""mediaType":"l""#,
             r#""mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip""#,
         );
-        let manifest = RawManifest::new(bytes.into_bytes(), "").unwrap().parse().unwrap();
-        assert_eq!(manifest.blobs().map(|blob| blob.media_type.as_str()).collect::<Vec<_>>(), ["c"]);
+        let raw = RawManifest::new(bytes.into_bytes(), "").unwrap();
+        assert_eq!(
+            raw.parse().unwrap().blobs().map(|blob| blob.media_type.as_str()).collect::<Vec<_>>(),
+            ["c"]
+        );
     }
 }

@@ -63,7 +63,7 @@ struct State {
 
 /// The registry's address and the time there is, as a request sees them.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Occasion<'a> {
     /// The registry's root, as it is spoken to now.
     pub(crate) base: &'a Url,
     pub(crate) patience: Patience,
@@ -121,11 +121,11 @@ impl Authenticator {
         headers: &mut HeaderMap,
         repository: &Repository,
         scopes: &[Scope],
-        place: Place<'_>,
+        occasion: Occasion<'_>,
     ) -> Result<Sent, AuthError> {
         headers.remove(AUTHORIZATION);
         let login = self.login(repository).await?;
-        if login.is_some() && place.base.scheme() == "http" && !self.host.is_loopback() {
+        if login.is_some() && occasion.base.scheme() == "http" && !self.host.is_loopback() {
             return Err(AuthError::PlainHttp { host: self.host.clone() });
         }
         let (scheme, never_guess) = {
@@ -142,7 +142,7 @@ impl Authenticator {
             }
             (Scheme::Basic, Some(Login::IdentityToken(_)) | None) => return Ok(Sent::Bare),
             (Scheme::Bearer(server), login) => {
-                let token = self.token(&server, login.as_ref(), scopes, place).await?;
+                let token = self.token(&server, login.as_ref(), scopes, occasion).await?;
                 let value = Secret::new(format!("Bearer {}", token.expose()));
                 (Sent::Token(token), value)
             }
@@ -224,9 +224,9 @@ impl Authenticator {
         server: &TokenServer,
         login: Option<&Login>,
         scopes: &[Scope],
-        place: Place<'_>,
+        occasion: Occasion<'_>,
     ) -> Result<Secret, AuthError> {
-        if let Some(token) = self.known_token(scopes, place.lasting) {
+        if let Some(token) = self.known_token(scopes, occasion.lasting) {
             return Ok(token);
         }
         let turn = {
@@ -234,11 +234,11 @@ impl Authenticator {
             fetching.entry(scopes.to_vec()).or_default().clone()
         };
         let _turn = turn.lock().await;
-        if let Some(token) = self.known_token(scopes, place.lasting) {
+        if let Some(token) = self.known_token(scopes, occasion.lasting) {
             return Ok(token);
         }
         let said = |body: &[u8]| self.said(body);
-        let token = server.fetch(&self.http, login, scopes, place.patience, &self.audience, said).await?;
+        let token = server.fetch(&self.http, login, scopes, occasion.patience, &self.audience, said).await?;
         self.keep_secret(&token.value);
         let value = token.value.clone();
         let mut state = self.state();

@@ -233,6 +233,10 @@ impl BlobSource {
 
     /// The whole blob in memory, checked; for small ones.
     pub(crate) async fn read(&self, descriptor: &Descriptor) -> Result<Bytes, SourceError> {
+        if let BlobSource::Remote { registry, repository } = self {
+            let read = registry.blob(repository, descriptor, descriptor.size).await;
+            return read.map_err(|source| SourceError::Remote { source: Box::new(source) });
+        }
         let mut pieces = self.open(descriptor, 0, &Trail::default());
         let mut content = bytes::BytesMut::new();
         while let Some(piece) = pieces.next().await {

@@ -1,7 +1,7 @@
 //! One registry: who it is, what has been learnt about it, what bounds hold for it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use granary_net::{DEFAULT_ATTEMPTS, Deadline, Http, RetryPolicy};
@@ -14,11 +14,11 @@ use crate::auth::Authenticator;
 use crate::credentials::Credentials;
 use crate::error::Operation;
 use crate::fallback::Queue;
+use crate::learnt::Learnt;
 use crate::limit::Limit;
 use crate::observe::{Audience, Observer};
 use crate::presence::Presence;
 use crate::tries::Tries;
-use crate::upload::{LearntChunk, TooLarge};
 
 /// Requests in flight to one registry, unless told otherwise; with 30 ms per request that is 500
 /// requests per second, and registries in small clusters begin to queue there.
@@ -97,13 +97,10 @@ pub(crate) struct Inner {
     /// What uploads that stream may hold in memory.
     pub(crate) streams: tokio::sync::Semaphore,
     /// Read-modify-write of one fallback index within this process goes one at a time.
-    fallback: Mutex<HashMap<Subject, Arc<Queue>>>,
+    fallback: Mutex<HashMap<(Repository, Digest), Arc<Queue>>>,
     pub(crate) presence: Presence,
     pub(crate) audience: Audience,
 }
-
-/// What a fallback index belongs to.
-type Subject = (Repository, Digest);
 
 /// How a repository is written to.
 #[derive(Default)]
@@ -112,37 +109,6 @@ pub(crate) struct Writing {
     pub(crate) sources: Vec<Repository>,
     /// No token is given out for that, so nothing is mounted there any more.
     pub(crate) without_mounts: bool,
-}
-
-/// What the registry turned out to be able to do.
-#[derive(Default)]
-pub(crate) struct Learnt {
-    pub(crate) referrers_api: Fact,
-    pub(crate) oci_tag: Fact,
-    pub(crate) refuses_nested_indexes: Fact,
-    /// Index into the ways of uploading; grows when one is refused.
-    pub(crate) upload_method: AtomicU8,
-    /// The sizes that are too large to be sent whole.
-    pub(crate) too_large: TooLarge,
-    /// The size of ranged chunks that is not refused.
-    pub(crate) chunk_bytes: LearntChunk,
-}
-
-/// Yes, no, or not known yet.
-#[derive(Default)]
-pub(crate) struct Fact(AtomicU8);
-
-impl Fact {
-    pub(crate) fn get(&self) -> Option<bool> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => None,
-            known => Some(known == 2),
-        }
-    }
-
-    pub(crate) fn set(&self, value: bool) {
-        self.0.store(if value { 2 } else { 1 }, Ordering::Relaxed);
-    }
 }
 
 impl Registry {

@@ -21,7 +21,7 @@ impl Content {
     /// read lists nothing.
     pub fn nested_index(&self) -> Option<(Digest, Digest)> {
         self.manifests.iter().find_map(|raw| {
-            let nested = self.index_in(&raw.parse().ok()?)?;
+            let nested = self.index_in(raw.parse().ok()?)?;
             Some((raw.digest().clone(), nested))
         })
     }

@@ -8,7 +8,7 @@ use granary_oci::{Descriptor, Digest, Manifest, RawManifest, Repository, TagOrDi
 use crate::blob_source::BlobSource;
 use crate::client::Registry;
 use crate::content::Content;
-use crate::error::{ProtocolProblem, RegistryError};
+use crate::error::{Operation, ProtocolProblem, RegistryError};
 
 /// Manifests in one image with everything that refers to it; an index of thirty platforms with ten
 /// attestations each stays below.
@@ -41,7 +41,7 @@ enum Task {
 
 /// What it brought.
 enum Found {
-    Manifest(Box<(RawManifest, Manifest)>),
+    Manifest(RawManifest, Why),
     Referrers(Digest, Vec<Descriptor>),
 }
 
@@ -54,7 +54,7 @@ struct Reading<'a> {
     with_referrers: bool,
     seen: HashSet<Digest>,
     queue: VecDeque<Task>,
-    manifests: HashMap<Digest, (RawManifest, Manifest)>,
+    manifests: HashMap<Digest, RawManifest>,
     referrers: HashMap<Digest, Vec<Digest>>,
     bytes: usize,
 }
@@ -90,16 +90,11 @@ impl Registry {
         options: &CopyOptions,
     ) -> Result<Content, RegistryError> {
         let mut reading = Reading::new(self, repository, top.digest(), options);
-        let manifest = parsed(top).map_err(|source| {
-            let operation =
-                self.operation("reading manifest", repository, format!("@{}", top.digest()), false);
-            RegistryError::Manifest { operation: Box::new(operation), source }
-        })?;
         reading.seen.insert(top.digest().clone());
         if options.referrers {
             reading.queue.push_back(Task::Referrers(top.digest().clone()));
         }
-        reading.take(Found::Manifest(Box::new((top.clone(), manifest))))?;
+        reading.take(Found::Manifest(top.clone(), Why::Asked))?;
         reading.run().await?;
         Ok(reading.content())
     }
@@ -113,24 +108,20 @@ impl Registry {
             Task::Manifest(digest, why) => (digest, why),
         };
         let found = self.manifest(repository, &TagOrDigest::from(&digest)).await?;
-        let operation = || {
-            let target = match why {
-                Why::Asked => format!("@{digest}"),
-                Why::ListedBy(index) => format!("@{digest}, which index {index} lists"),
-                Why::RefersTo(subject) => format!("@{digest}, which is listed as a referrer of {subject}"),
-            };
-            Box::new(self.operation("reading manifest", repository, target, false))
-        };
-        let Some(raw) = found else { return Err(RegistryError::Missing { operation: operation() }) };
-        match parsed(&raw) {
-            Ok(manifest) => Ok(Found::Manifest(Box::new((raw, manifest)))),
-            Err(source) => Err(RegistryError::Manifest { operation: operation(), source }),
+        match found {
+            Some(raw) => Ok(Found::Manifest(raw, why)),
+            None => Err(RegistryError::Missing { operation: self.reading(repository, &digest, &why) }),
         }
     }
-}
 
-fn parsed(raw: &RawManifest) -> Result<Manifest, Box<granary_oci::ManifestError>> {
-    raw.parse().map_err(Box::new)
+    fn reading(&self, repository: &Repository, digest: &Digest, why: &Why) -> Box<Operation> {
+        let target = match why {
+            Why::Asked => format!("@{digest}"),
+            Why::ListedBy(index) => format!("@{digest}, which index {index} lists"),
+            Why::RefersTo(subject) => format!("@{digest}, which is listed as a referrer of {subject}"),
+        };
+        Box::new(self.operation("reading manifest", repository, target, false))
+    }
 }
 
 impl<'a> Reading<'a> {
@@ -194,8 +185,11 @@ impl<'a> Reading<'a> {
                 }
                 self.referrers.insert(subject, listed.into_iter().map(|entry| entry.digest).collect());
             }
-            Found::Manifest(found) => {
-                let (raw, manifest) = *found;
+            Found::Manifest(raw, why) => {
+                let manifest = raw.parse().map_err(|source| RegistryError::Manifest {
+                    operation: self.registry.reading(self.repository, raw.digest(), &why),
+                    source: Box::new(source),
+                })?;
                 self.bytes += raw.bytes().len();
                 if self.bytes > MAX_BYTES {
                     return Err(self.problem(ProtocolProblem::LargeManifests { limit: MAX_BYTES }));
@@ -203,7 +197,7 @@ impl<'a> Reading<'a> {
                 for child in &manifest.manifests {
                     self.add(&child.digest, Why::ListedBy(raw.digest().clone()))?;
                 }
-                self.manifests.insert(raw.digest().clone(), (raw, manifest));
+                self.manifests.insert(raw.digest().clone(), raw);
             }
         }
         Ok(())
@@ -223,7 +217,7 @@ impl<'a> Reading<'a> {
         let mut next = 0;
         while let Some(subject) = order.get(next).cloned() {
             for referrer in self.referrers.get(&subject).into_iter().flatten() {
-                let of = self.manifests.get(referrer).and_then(|(_, manifest)| manifest.subject.as_ref());
+                let of = self.named(referrer).and_then(|manifest| manifest.subject.as_ref());
                 if of.is_some_and(|of| of.digest == subject) {
                     self.place(referrer, &mut placed, &mut order);
                 }
@@ -233,17 +227,25 @@ impl<'a> Reading<'a> {
         let (registry, repository) = (self.registry.clone(), self.repository.clone());
         let source = BlobSource::Remote { registry, repository };
         let (mut manifests, mut blobs, mut known) = (Vec::new(), Vec::new(), HashSet::new());
-        for (raw, manifest) in order.iter().filter_map(|digest| self.manifests.remove(digest)) {
-            let new = manifest.blobs().filter(|blob| known.insert(blob.digest.clone()));
+        for raw in order.iter().filter_map(|digest| self.manifests.remove(digest)) {
+            let new = raw
+                .parse()
+                .into_iter()
+                .flat_map(Manifest::blobs)
+                .filter(|blob| known.insert(blob.digest.clone()));
             blobs.extend(new.map(|blob| (blob.clone(), source.clone())));
             manifests.push(raw);
         }
         Content { manifests, blobs, top: self.top.clone() }
     }
 
+    fn named(&self, digest: &Digest) -> Option<&Manifest> {
+        self.manifests.get(digest)?.parse().ok()
+    }
+
     /// Children first. Ends, since digests cannot form a circle.
     fn place(&self, digest: &Digest, placed: &mut HashSet<Digest>, order: &mut Vec<Digest>) {
-        let Some((_, manifest)) = self.manifests.get(digest).filter(|_| !placed.contains(digest)) else {
+        let Some(manifest) = self.named(digest).filter(|_| !placed.contains(digest)) else {
             return;
         };
         for child in &manifest.manifests {

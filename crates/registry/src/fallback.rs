@@ -203,8 +203,8 @@ impl Writer<'_> {
         let target = TagOrDigest::from(&entry.digest);
         let raw = self.registry.manifest(self.repository, &target).await.ok()??;
         let manifest = raw.parse().ok()?;
-        let right = FallbackIndex::entry(&raw, &manifest);
-        let names_subject = manifest.subject.is_some_and(|subject| subject.digest == *self.subject);
+        let right = FallbackIndex::entry(&raw, manifest);
+        let names_subject = manifest.subject.as_ref().is_some_and(|subject| subject.digest == *self.subject);
         let mut as_it_is = FallbackIndex::empty(self.subject);
         as_it_is.merge(entry.clone());
         if !names_subject || as_it_is.holds(&right) {

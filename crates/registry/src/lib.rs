@@ -16,6 +16,7 @@ mod copy;
 mod credentials;
 mod error;
 mod fallback;
+mod learnt;
 mod limit;
 mod link;
 mod manifests;
@@ -45,5 +46,7 @@ pub use manifests::PutOutcome;
 pub use observe::{Event, Observer};
 pub use plan::{BlobWay, ByteCount, PlanError, PlannedBlob, PlannedManifest, TransferFacts, TransferPlan};
 pub use said::Said;
-pub use transfer::{BlobFate, BlobSettled, TransferError, TransferOptions, TransferProgress, TransferReport};
+pub use transfer::{
+    BlobFate, BlobSettled, PlanOptions, TransferError, TransferListener, TransferProgress, TransferReport,
+};
 pub use upload::{BlobOutcome, PushOptions};

@@ -4,15 +4,13 @@ use bytes::Bytes;
 use granary_net::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use granary_net::{Answer, Body, Method, StatusCode};
 use granary_oci::{
-    Descriptor, Digest, EMPTY_JSON, MAX_MANIFEST_BYTES, RawManifest, Repository, Tag, TagOrDigest,
-    empty_descriptor, media_type,
+    Descriptor, Digest, MAX_MANIFEST_BYTES, RawManifest, Repository, Tag, TagOrDigest, empty_descriptor,
+    media_type,
 };
 
-use crate::blob_source::BlobSource;
 use crate::client::Registry;
 use crate::error::{Operation, ProtocolProblem, RegistryError};
 use crate::request::{Call, Target, is_web_page};
-use crate::upload::PushOptions;
 
 /// The registry's word for what it stored or sent.
 pub(crate) const CONTENT_DIGEST: &str = "docker-content-digest";
@@ -55,7 +53,7 @@ impl Registry {
             return Err(operation.problem(ProtocolProblem::WrongContent { asked: asked.clone(), actual }));
         }
         check_claim(&answer, &operation, |claimed| claimed.matches(&answer.body), &actual)?;
-        let raw = RawManifest::new(answer.body.to_vec(), &content_type).map_err(|source| {
+        let raw = RawManifest::new(answer.body.into(), &content_type).map_err(|source| {
             RegistryError::Manifest { operation: Box::new(operation), source: Box::new(source) }
         })?;
         self.remember_blobs_of(repository, &raw);
@@ -129,13 +127,11 @@ impl Registry {
     ) -> Result<PutOutcome, RegistryError> {
         let operation = self.operation("pushing manifest", repository, shown(target), true);
         let mut answer = self.send_manifest(&operation, target.as_str().to_owned(), manifest).await?;
-        let empty = empty_descriptor();
         if !answer.status.is_success()
             && self.said(&answer).misses_blob()
-            && self.forget_blobs_of(repository, manifest, &empty.digest)
+            && self.forget_blobs_of(repository, manifest, &empty_descriptor().digest)
         {
-            let source = BlobSource::Bytes(Bytes::from_static(EMPTY_JSON));
-            self.push_blob(repository, &empty, &source, &PushOptions::default()).await?;
+            self.push_empty(repository, false).await?;
             answer = self.send_manifest(&operation, target.as_str().to_owned(), manifest).await?;
         }
         if answer.status.is_success() {
@@ -208,7 +204,7 @@ pub(crate) fn manifest_call(operation: &Operation, path: &str, manifest: &RawMan
     let content_type = HeaderValue::from_str(manifest.media_type())
         .expect("invariant: a manifest's media type is one of the known ones");
     call.headers.insert(CONTENT_TYPE, content_type);
-    call.body = Body::Bytes(manifest.bytes().to_vec().into());
+    call.body = Body::Bytes(Bytes::from_owner(manifest.clone()));
     call
 }
 

@@ -16,7 +16,6 @@ mod show;
 mod tests;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use granary_oci::{Descriptor, Digest, ManifestError, RawManifest, RegistryHost, Repository};
 use thiserror::Error;
@@ -123,7 +122,7 @@ impl TransferFacts {
 }
 
 /// How a blob gets to where it is needed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum BlobWay {
     /// It is known to be there: a manifest that names it is, or it was sent before.
     Known,
@@ -131,10 +130,13 @@ pub enum BlobWay {
     Mount {
         /// The repository.
         from: Repository,
+        /// It is not there: it is sent without a look.
+        absent: bool,
     },
     /// Looked for, and sent if it is not there.
+    #[default]
     Find,
-    /// Sent without a look.
+    /// Sent without a look: it is not there. Being wrong about that costs an upload, nothing else.
     Upload,
 }
 
@@ -153,7 +155,7 @@ pub struct PlannedBlob {
 #[derive(Clone, Debug)]
 pub struct PlannedManifest {
     /// The bytes.
-    pub raw: Arc<RawManifest>,
+    pub raw: RawManifest,
     /// What it refers to: it is put so that it is found from there.
     pub subject: Option<Descriptor>,
     /// How a list of referrers shows it, where it has a subject.
@@ -172,7 +174,6 @@ pub struct TransferPlan {
     pub(crate) repository: Repository,
     top: Digest,
     pub(crate) top_present: bool,
-    pub(crate) fresh: bool,
     blobs: Vec<PlannedBlob>,
     rounds: Vec<Vec<PlannedManifest>>,
     present: Vec<Digest>,
@@ -225,7 +226,7 @@ impl TransferPlan {
     pub fn mounts_from(&self) -> Vec<Repository> {
         let mut found: Vec<Repository> = Vec::new();
         for blob in &self.blobs {
-            if let BlobWay::Mount { from } = &blob.way
+            if let BlobWay::Mount { from, .. } = &blob.way
                 && !found.contains(from)
             {
                 found.push(from.clone());

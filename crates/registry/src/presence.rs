@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use granary_oci::{Digest, RawManifest, Repository};
+use granary_oci::{Digest, Manifest, RawManifest, Repository};
 
 use crate::client::Registry;
 
@@ -50,7 +50,7 @@ impl Registry {
 
     /// A repository has this manifest, and with it what it names.
     pub(crate) fn remember_blobs_of(&self, repository: &Repository, manifest: &RawManifest) {
-        self.inner().presence.add(repository, blobs(manifest));
+        self.inner().presence.add(repository, blobs(manifest).cloned());
     }
 
     /// A repository misses something that this manifest names, and does not say what. Returns whether
@@ -61,16 +61,15 @@ impl Registry {
         manifest: &RawManifest,
         asked: &Digest,
     ) -> bool {
-        let mut forgotten = blobs(manifest);
-        forgotten.retain(|digest| self.inner().presence.remove(repository, digest));
-        forgotten.contains(asked)
+        let known = |digest: &&Digest| self.inner().presence.remove(repository, digest);
+        let forgotten: Vec<&Digest> = blobs(manifest).filter(known).collect();
+        forgotten.contains(&asked)
     }
 }
 
-fn blobs(manifest: &RawManifest) -> Vec<Digest> {
+fn blobs(manifest: &RawManifest) -> impl Iterator<Item = &Digest> {
     // What cannot be read names nothing.
-    let parsed = manifest.parse().ok();
-    parsed.iter().flat_map(|manifest| manifest.blobs().map(|blob| blob.digest.clone())).collect()
+    manifest.parse().into_iter().flat_map(Manifest::blobs).map(|blob| &blob.digest)
 }
 
 #[cfg(test)]

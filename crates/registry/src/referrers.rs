@@ -82,7 +82,7 @@ impl Registry {
             self.learnt().referrers_api.set(true);
             return Ok(());
         }
-        let entry = FallbackIndex::entry(manifest, &parsed);
+        let entry = FallbackIndex::entry(manifest, parsed);
         self.enter_in_fallback(repository, &subject.digest, &[entry], operation).await
     }
 

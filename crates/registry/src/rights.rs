@@ -4,7 +4,7 @@ use granary_net::{Request, StatusCode};
 use granary_oci::Repository;
 use url::Url;
 
-use crate::auth::{AuthError, Patience, Place, Sent, listed};
+use crate::auth::{AuthError, Occasion, Patience, Sent, listed};
 use crate::client::Registry;
 use crate::error::{Operation, RegistryError};
 use crate::request::Reply;
@@ -40,14 +40,14 @@ impl Registry {
         base: &Url,
     ) -> Result<Sent, RegistryError> {
         let repository = &operation.repository;
-        let place = Place {
+        let occasion = Occasion {
             base,
             lasting: rights.lasting,
             patience: Patience { policy: self.inner().policy, deadline: self.inner().deadline },
         };
         loop {
             let (auth, headers) = (&self.inner().auth, &mut request.headers);
-            match auth.authorize(headers, repository, &rights.scopes, place).await {
+            match auth.authorize(headers, repository, &rights.scopes, occasion).await {
                 // Once, since the registry's challenge may name the refused one again.
                 Err(source) if source.is_refusal() && rights.scopes.len() > 1 && !rights.reduced => {
                     self.give_up_mounts(repository);

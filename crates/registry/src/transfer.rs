@@ -54,14 +54,19 @@ pub enum BlobFate {
 /// Told of each blob that is there now, and how.
 pub type BlobSettled = Arc<dyn Fn(&Descriptor, &BlobFate) + Send + Sync>;
 
-/// How to push content.
-#[derive(Clone, Default)]
-pub struct TransferOptions {
+/// What is known of the target when a transfer is planned.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlanOptions {
     /// The repository did not exist a moment ago (see [`Registry::existing_tags`]): nothing is looked
     /// for before it is sent.
     pub fresh_repository: bool,
     /// The caller has just looked for the top, and it is not there.
     pub top_absent: bool,
+}
+
+/// Who is told how a transfer goes.
+#[derive(Clone, Default)]
+pub struct TransferListener {
     /// Shows how far it is.
     pub progress: Option<TransferProgress>,
     /// Hears what became of each blob.
@@ -80,7 +85,7 @@ impl Registry {
         &self,
         repository: &Repository,
         content: &Content,
-        options: &TransferOptions,
+        options: PlanOptions,
     ) -> Result<TransferPlan, TransferError> {
         // Nobody is asked anything about content that is not complete.
         let steps = steps(content, false)?;
@@ -122,14 +127,14 @@ impl Registry {
         &self,
         repository: &Repository,
         content: &Content,
-        options: &TransferOptions,
+        options: PlanOptions,
     ) -> Result<TransferReport, TransferError> {
         // Said first, so that the token of the first look is good for the writes, too.
         let mounts: Vec<Repository> =
             content.blobs.iter().filter_map(|(_, source)| self.mountable(source)).collect();
         self.announce_writes(repository, &mounts);
         let plan = self.plan_transfer(repository, content, options).await?;
-        self.execute(repository, &plan, options).await
+        self.execute(repository, &plan, &TransferListener::default()).await
     }
 
     /// What is found from any of these subjects.

@@ -70,6 +70,8 @@ mod tests {
         assert_eq!(pauses, 60, "ten minutes");
         patient.refresh();
         assert_eq!(patient.failed(throttled, ten, 0.0), ten);
+        let spread = patient.failed(throttled, ten, 0.5);
+        assert_eq!(spread, Some(Duration::from_millis(10_250)), "they do not come back together");
         assert_eq!(tries(3, 5).failed(throttled, ten, 0.0), None, "behind the deadline");
         assert_eq!(tries(1, 3600).failed(throttled, ten, 0.0), None, "nobody wants a second try");
         let mut counted = tries(3, 3600);

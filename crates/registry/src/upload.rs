@@ -13,15 +13,17 @@ mod session;
 mod ways;
 
 use bytes::Bytes;
-use granary_oci::{Descriptor, Repository};
+use granary_oci::{Descriptor, EMPTY_JSON, Repository, empty_descriptor};
 
 use crate::blob_source::{BlobSource, Progress};
 use crate::client::Registry;
 use crate::error::{Operation, RegistryError};
+use crate::plan::BlobWay;
 pub(crate) use limits::{Known, LearntChunk, TooLarge};
 
-/// Blobs up to this size are read into memory and sent from there.
-const SMALL_BLOB: u64 = 64 * 1024;
+/// Blobs up to this size are read into memory and sent from there: they need not wait for one of the few
+/// streams.
+pub(crate) const SMALL_BLOB: u64 = 64 * 1024;
 
 /// Blobs from this size on are continued in chunks after a setback. Below, there are so few chunks that
 /// sending the whole again costs less than asking.
@@ -38,15 +40,11 @@ pub enum BlobOutcome {
     Uploaded,
 }
 
-/// What is known about a push beforehand.
+/// How to push a blob.
 #[derive(Clone, Default)]
 pub struct PushOptions {
-    /// The blob is not there: do not ask. Being wrong about it costs an upload, nothing else.
-    pub known_absent: bool,
-    /// Mount it from this repository of the same registry, if possible.
-    pub mount_from: Option<Repository>,
-    /// Do not mount it, wherever it comes from: the registry has said before that it did, and did not.
-    pub unmounted: bool,
+    /// The way it goes; it is looked for unless told otherwise.
+    pub way: BlobWay,
     /// Told about every piece.
     pub progress: Option<Progress>,
 }
@@ -80,7 +78,8 @@ struct Upload<'a> {
 }
 
 impl Registry {
-    /// Brings a blob into a repository: knows or finds it there, has it mounted, or uploads it.
+    /// Brings a blob into a repository, in the way that the options say: knows or finds it there, has it
+    /// mounted, or uploads it. What this client has found or brought there meanwhile is left alone.
     ///
     /// The content is checked while it is sent; if it is not what `descriptor` says, the upload is not
     /// completed. After a commit whose answer was lost the registry is asked for the blob before
@@ -95,35 +94,43 @@ impl Registry {
         source: &BlobSource,
         options: &PushOptions,
     ) -> Result<BlobOutcome, RegistryError> {
-        if self.knows_blob(repository, &descriptor.digest) {
+        if options.way == BlobWay::Known || self.knows_blob(repository, &descriptor.digest) {
             return Ok(BlobOutcome::Present);
         }
-        let mount_from = match (&options.mount_from, source) {
-            (Some(from), _) => Some(from),
-            (None, BlobSource::Remote { registry, repository }) if registry.is_same_as(self) => {
-                Some(repository)
-            }
-            (None, _) => None,
+        let (mount_from, absent) = match &options.way {
+            // A token for that may have been refused since.
+            BlobWay::Mount { from, absent } => (Some(from).filter(|_| self.mounts_into(repository)), *absent),
+            way => (None, *way == BlobWay::Upload),
         };
-        let may_mount = !options.unmounted && self.mounts_into(repository);
-        let mount_from = mount_from.filter(|from| *from != repository && may_mount);
         self.announce_writes(repository, mount_from.map_or(&[], std::slice::from_ref));
         // Where a mount is possible it answers the question at the price of asking it.
-        if !options.known_absent
-            && mount_from.is_none()
-            && self.blob_exists(repository, &descriptor.digest).await?
-        {
+        if !absent && mount_from.is_none() && self.blob_exists(repository, &descriptor.digest).await? {
             return Ok(BlobOutcome::Present);
         }
         let operation = self.operation("pushing blob", repository, format!("@{}", descriptor.digest), true);
         let (small, cautious) = (None, LearntChunk::default());
         let mut upload =
             Upload { registry: self, repository, descriptor, source, small, cautious, options, operation };
-        if descriptor.size <= SMALL_BLOB && !matches!(source, BlobSource::Remote { .. }) {
+        // What may be mounted is not read before.
+        let is_at_hand = mount_from.is_none() || !matches!(source, BlobSource::Remote { .. });
+        if descriptor.size <= SMALL_BLOB && is_at_hand {
             upload.small = Some(source.read(descriptor).await.map_err(|error| upload.source_error(error))?);
         }
         let outcome = upload.run(mount_from).await?;
         self.remember_blob(repository, &descriptor.digest);
         Ok(outcome)
+    }
+
+    /// Brings the content of the empty descriptor into a repository: what we write names nothing else for a
+    /// configuration. Nothing is sent where this client knows that it is there, and nothing is asked where
+    /// it is `absent`, in a repository that is new.
+    ///
+    /// # Errors
+    /// As [`Self::push_blob`].
+    pub async fn push_empty(&self, repository: &Repository, absent: bool) -> Result<(), RegistryError> {
+        let way = if absent { BlobWay::Upload } else { BlobWay::Find };
+        let source = BlobSource::Bytes(Bytes::from_static(EMPTY_JSON));
+        let options = PushOptions { way, progress: None };
+        self.push_blob(repository, &empty_descriptor(), &source, &options).await.map(drop)
     }
 }

@@ -9,10 +9,10 @@ use granary_attest::test_result::{self, TestResult, TestResultError};
 use granary_attest::trust::TrustedKey;
 use granary_net::HttpError;
 use granary_oci::{
-    ArtifactManifest, Descriptor, Digest, EMPTY_JSON, Repository, TagOrDigest, empty_descriptor,
+    ArtifactManifest, Descriptor, Digest, Repository, TagOrDigest,
 };
 use granary_plugin::{Failure, Kind};
-use granary_registry::{BlobSource, ProtocolProblem, PushOptions, Registry, RegistryError};
+use granary_registry::{BlobSource, BlobWay, ProtocolProblem, PushOptions, Registry, RegistryError};
 use granary_release::{MAX_BUNDLES, TestOutcome, TestRun};
 use jiff::Timestamp;
 
@@ -76,7 +76,7 @@ async fn read_bundle(
         registry.manifest(repository, &TagOrDigest::from(digest)).await.map_err(registry_failure)?;
     let Some(manifest) = manifest else { return ignored("it is listed but not there".to_owned()) };
     let layers = match manifest.parse() {
-        Ok(manifest) => manifest.layers,
+        Ok(manifest) => manifest.layers.clone(),
         Err(error) => return ignored(with_causes(&error)),
     };
     let [layer] = layers.as_slice() else {
@@ -173,14 +173,12 @@ pub async fn attach_bundle(
             .build()
     };
     let attach = async {
-        let empty = BlobSource::Bytes(Bytes::from_static(EMPTY_JSON));
         let content = BlobSource::Bytes(Bytes::from(bundle));
         // Just signed, so nobody can have pushed it.
-        let new = PushOptions { known_absent: true, ..PushOptions::default() };
-        let (empty_descriptor, ask) = (empty_descriptor(), PushOptions::default());
+        let new = PushOptions { way: BlobWay::Upload, ..PushOptions::default() };
         tokio::try_join!(
-            registry.push_blob(repository, &empty_descriptor, &empty, &ask),
-            registry.push_blob(repository, &layer, &content, &new),
+            async { registry.push_empty(repository, false).await },
+            async { registry.push_blob(repository, &layer, &content, &new).await.map(|_| ()) },
         )?;
         let attach = subjects.iter().map(|subject| {
             let manifest = referrer(subject);

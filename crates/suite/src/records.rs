@@ -1,10 +1,9 @@
 //! Release sets as they lie in the lead's repository.
 
-use bytes::Bytes;
 use futures_util::future::try_join_all;
-use granary_oci::{Digest, EMPTY_JSON, RawManifest, Repository, Tag, TagOrDigest, empty_descriptor};
+use granary_oci::{Digest, RawManifest, Repository, Tag, TagOrDigest};
 use granary_plugin::{Failure, Kind};
-use granary_registry::{BlobSource, PushOptions, Registry};
+use granary_registry::Registry;
 use granary_release::{CommitId, FoundSet, TagKind, VersionTags};
 
 use crate::failures::{registry_failure, set_failure};
@@ -69,8 +68,7 @@ impl Records {
     /// If the registry fails.
     pub async fn write(&self, found: &FoundSet, tags: &[Tag]) -> Result<(), Failure> {
         let write = async {
-            let empty = BlobSource::Bytes(Bytes::from_static(EMPTY_JSON));
-            self.registry.push_blob(&self.lead, &empty_descriptor(), &empty, &PushOptions::default()).await?;
+            self.registry.push_empty(&self.lead, false).await?;
             for tag in tags {
                 self.registry.put_manifest(&self.lead, &TagOrDigest::from(tag), found.manifest()).await?;
             }

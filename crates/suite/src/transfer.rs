@@ -8,7 +8,7 @@ use granary_oci::{Descriptor, Digest};
 use granary_plugin::{Context, Failure, Kind, Progress};
 use granary_registry::{
     BlobFate, BlobWay, Class, PlanError, PlannedBlob, Registry, RegistryError, TransferError,
-    TransferOptions, TransferPlan, TransferReport,
+    TransferListener, TransferPlan, TransferReport,
 };
 
 use crate::failures::target_failure;
@@ -25,17 +25,13 @@ pub struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    /// Carries out a plan. `options` as they were when it was made; `progress` and `settled` in them are ours.
+    /// Carries out a plan.
     ///
     /// # Errors
     /// If the registry fails, or the bytes are not what their digests say.
-    pub async fn send(
-        &self,
-        plan: &TransferPlan,
-        options: &TransferOptions,
-    ) -> Result<TransferReport, Failure> {
+    pub async fn send(&self, plan: &TransferPlan) -> Result<TransferReport, Failure> {
         let shown = transfer_progress(self.context, format!("pushing {}", self.place), [plan]);
-        let sent = shown.during(self.send_among(plan, options, &shown)).await;
+        let sent = shown.during(self.send_among(plan, &shown)).await;
         sent.map_err(transfer_failure)
     }
 
@@ -47,12 +43,10 @@ impl Sending<'_> {
     pub async fn send_among(
         &self,
         plan: &TransferPlan,
-        options: &TransferOptions,
         shown: &Arc<Progress>,
     ) -> Result<TransferReport, TransferError> {
         let started = Instant::now();
-        let options = followed(plan, options, shown);
-        let report = self.registry.execute(plan.repository(), plan, &options).await?;
+        let report = self.registry.execute(plan.repository(), plan, &followed(plan, shown)).await?;
         let line = format!("{}@{}: {report}", self.place, plan.top());
         match plan.is_empty() {
             true => self.context.output.done(line),
@@ -72,9 +66,9 @@ pub fn transfer_progress<'p>(
     Arc::new(context.output.progress(label, (total > 0).then_some(total)))
 }
 
-/// Options that keep `shown` true: what turns out to be there is taken off its total, and what has to be
+/// Keeps `shown` true: what turns out to be there is taken off its total, and what has to be
 /// sent after all (a mount was refused, a blob was lost) is added as soon as it begins to move.
-fn followed(plan: &TransferPlan, options: &TransferOptions, shown: &Arc<Progress>) -> TransferOptions {
+fn followed(plan: &TransferPlan, shown: &Arc<Progress>) -> TransferListener {
     /// Whether a blob is in the total, and its size.
     type InTotal = HashMap<Digest, (bool, u64)>;
     let is_sent = |blob: &PlannedBlob| matches!(blob.way, BlobWay::Find | BlobWay::Upload);
@@ -90,7 +84,7 @@ fn followed(plan: &TransferPlan, options: &TransferOptions, shown: &Arc<Progress
     };
     let (moving, ended) = (set.clone(), set);
     let (sent, settled) = (shown.clone(), shown.clone());
-    TransferOptions {
+    TransferListener {
         progress: Some(Arc::new(move |digest: &Digest, bytes: u64| {
             if let Some(size) = moving(digest, true) {
                 sent.grow(size);
@@ -104,7 +98,6 @@ fn followed(plan: &TransferPlan, options: &TransferOptions, shown: &Arc<Progress
                 settled.skip(size);
             }
         })),
-        ..options.clone()
     }
 }
 

@@ -30,6 +30,7 @@
 
 mod auth;
 mod blobs;
+mod call;
 mod content;
 mod fault;
 mod journal;

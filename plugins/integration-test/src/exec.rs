@@ -194,7 +194,7 @@ impl TestRun<'_> {
         };
         let raw = raw.ok_or_else(|| unusable().hint("it is not there; run registry-push again"))?;
         let manifest = raw.parse().map_err(|error| unusable().caused_by(error))?;
-        match ran(&member.name, &member.digest, &manifest, &self.platforms()) {
+        match ran(&member.name, &member.digest, manifest, &self.platforms()) {
             Ok(parts) => Ok(Some(parts)),
             Err(error) if self.settings.platforms.is_empty() => {
                 self.context.output.warn(format_args!(

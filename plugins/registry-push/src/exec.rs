@@ -15,12 +15,11 @@ mod tagging;
 use std::path::Path;
 use std::time::Instant;
 
-use bytes::Bytes;
 use futures_util::future::{try_join, try_join_all};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use granary_oci::{Digest, EMPTY_JSON, Repository, Tag, empty_descriptor};
+use granary_oci::{Digest, Repository, Tag};
 use granary_plugin::{Context, Failure, Outcome};
-use granary_registry::{BlobSource, PushOptions, Registry, TransferPlan};
+use granary_registry::{Registry, TransferPlan};
 use granary_release::{CommitId, FoundSet, Member, TagKind};
 use granary_suite::{Records, registry_failure, transfer_progress};
 
@@ -180,10 +179,7 @@ impl Push<'_> {
             .try_fold(false, |sent, one| async move { Ok(sent || one) });
         let record = async {
             if with_record {
-                let empty = BlobSource::Bytes(Bytes::from_static(EMPTY_JSON));
-                let options = PushOptions { known_absent: is_first, ..PushOptions::default() };
-                let lead = self.records.repository();
-                let pushed = self.registry.push_blob(lead, &empty_descriptor(), &empty, &options).await;
+                let pushed = self.registry.push_empty(self.records.repository(), is_first).await;
                 pushed.map_err(registry_failure)?;
             }
             Ok(())

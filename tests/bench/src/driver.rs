@@ -18,7 +18,7 @@ use std::time::Duration;
 use futures_util::future::try_join;
 use granary_net::{Deadline, Http, HttpOptions};
 use granary_oci::{Digest, ParseNameError, RawManifest, Repository, Tag, TagOrDigest};
-use granary_registry::{CopyOptions, Registry, RegistryError, RegistryOptions, TransferOptions};
+use granary_registry::{CopyOptions, PlanOptions, Registry, RegistryError, RegistryOptions};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -133,8 +133,8 @@ async fn copy(source: &str, target: &str, referrers: bool) -> Result<String, Box
     }
     let reading = CopyOptions { referrers };
     let content = from.registry.read_content_of(&from.repository, &manifest, &reading).await?;
-    let options = TransferOptions { top_absent: present.is_none(), ..TransferOptions::default() };
-    to.registry.push_content(&to.repository, &content, &options).await?;
+    let options = PlanOptions { top_absent: present.is_none(), ..PlanOptions::default() };
+    to.registry.push_content(&to.repository, &content, options).await?;
     to.registry.put_tags(&to.repository, &manifest, &[to.tag]).await?;
     Ok(format!("copied {top}"))
 }

@@ -12,7 +12,7 @@ use granary_net::{Deadline, Http, HttpOptions};
 use granary_oci::{
     ArtifactManifest, Descriptor, Digest, EMPTY_JSON, RawManifest, Repository, Tag, empty_descriptor,
 };
-use granary_registry::{BlobSource, Content, Registry, RegistryOptions, TransferOptions};
+use granary_registry::{BlobSource, Content, PlanOptions, Registry, RegistryOptions};
 use granary_testkit::image::{CONFIG, Image, ImageBuilder, LAYER_GZIP, MANIFEST, random_bytes};
 use granary_testkit::registry::sha256_digest;
 use serde_json::json;
@@ -101,7 +101,7 @@ impl Release {
     /// Where the registry does not take it.
     pub async fn put(&self, registry: &Registry, repository: &str, tag: &str) -> Result<(), RowError> {
         let repository: Repository = repository.parse()?;
-        registry.push_content(&repository, &self.content, &TransferOptions::default()).await?;
+        registry.push_content(&repository, &self.content, PlanOptions::default()).await?;
         let tag: Tag = tag.parse()?;
         registry.put_tags(&repository, &self.top, &[tag]).await?;
         Ok(())

@@ -45,9 +45,10 @@ impl Trail {
         self.marks().latest.as_ref().map_or(0, |(length, _)| *length)
     }
 
-    /// Whether everything has been read and found to be right.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.marks().whole
+    /// Whether a registry may have the first `at` of `size` bytes: never more than was read, and all of them
+    /// only when the whole was found to be right, for the last piece is held back until then.
+    pub(crate) fn allows(&self, at: u64, size: u64) -> bool {
+        at <= self.length() && (at < size || self.marks().whole)
     }
 
     fn note(&self, length: u64, digester: &Digester) {
@@ -272,12 +273,14 @@ mod tests {
             first.take(piece).unwrap();
         }
         assert_eq!(trail.length(), 9_500_000);
+        let size = descriptor.size;
+        assert!(trail.allows(9_500_000, size) && !trail.allows(9_500_001, size));
         // The states lie at the ends of pieces.
         let state = 8_388_608;
         let mut again = Check::new(&descriptor, 9_000_000, &trail);
         assert_eq!(again.position, state);
         again.finish(&content[state as usize..]).unwrap();
-        assert!(trail.is_whole());
+        assert!(trail.allows(size, size) && !trail.allows(size + 1, size));
 
         let mut other = content.clone();
         other[9_100_000] ^= 1;
@@ -285,6 +288,11 @@ mod tests {
         changed.seen = Some((9_500_000, Digest::of(&content[..9_500_000])));
         let error = changed.take(&other[state as usize..]).unwrap_err();
         assert!(matches!(error, SourceError::Changed { .. }), "{error}");
+
+        let trail = Trail::default();
+        Check::new(&descriptor, 0, &trail).finish(&other).unwrap_err();
+        assert_eq!(trail.length(), size);
+        assert!(!trail.allows(size, size), "all of it was read, and is something else");
     }
 
     #[test]

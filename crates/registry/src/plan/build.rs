@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +15,7 @@ use crate::content::Content;
 /// A manifest and what follows from it.
 pub(crate) struct Step<'a> {
     raw: &'a RawManifest,
-    pub(crate) manifest: Manifest,
+    pub(crate) manifest: &'a Manifest,
     /// Steps of lower rounds come first.
     round: usize,
     beside_subject: bool,
@@ -90,7 +89,7 @@ impl TransferPlan {
         let (present, missing): (Vec<Step<'_>>, Vec<Step<'_>>) = steps.into_iter().partition(is_present);
         if facts.refuses_nested_indexes {
             for step in &missing {
-                if let Some(child) = content.index_in(&step.manifest) {
+                if let Some(child) = content.index_in(step.manifest) {
                     let (index, host) = (step.raw.digest().clone(), facts.host.clone());
                     return Err(PlanError::NestedIndex { index, child, host });
                 }
@@ -102,11 +101,11 @@ impl TransferPlan {
             let Step { raw, manifest, round, beside_subject, .. } = step;
             rounds.resize_with(rounds.len().max(round + 1), Vec::new);
             rounds[round].push(PlannedManifest {
-                raw: Arc::new(raw.clone()),
-                entry: FallbackIndex::entry(raw, &manifest),
+                raw: raw.clone(),
+                entry: FallbackIndex::entry(raw, manifest),
                 beside_subject,
                 blobs: manifest.blobs().map(|blob| blob.digest.clone()).collect(),
-                subject: manifest.subject,
+                subject: manifest.subject.clone(),
             });
         }
         rounds.retain(|round| !round.is_empty());
@@ -115,7 +114,6 @@ impl TransferPlan {
             repository: facts.repository.clone(),
             top: content.top.clone(),
             top_present: facts.top_present,
-            fresh: facts.fresh,
             blobs,
             rounds,
             present: present.into_iter().map(|step| step.raw.digest().clone()).collect(),
@@ -151,7 +149,7 @@ fn way(descriptor: &Descriptor, source: &BlobSource, facts: &TransferFacts) -> B
                 return BlobWay::Known;
             }
             if facts.mounts {
-                return BlobWay::Mount { from: repository.clone() };
+                return BlobWay::Mount { from: repository.clone(), absent: facts.fresh };
             }
         }
         _ => {}

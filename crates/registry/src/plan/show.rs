@@ -77,7 +77,7 @@ fn blob_line(blob: &PlannedBlob) -> String {
     let what = format!("{} {}", blob.descriptor.digest.short(), ByteCount(blob.descriptor.size));
     match &blob.way {
         BlobWay::Known => format!("  keep blob {what}"),
-        BlobWay::Mount { from } => format!("  mount blob {what} from {from}"),
+        BlobWay::Mount { from, .. } => format!("  mount blob {what} from {from}"),
         BlobWay::Find => format!("  send blob {what}, unless it is there"),
         BlobWay::Upload => format!("  send blob {what}"),
     }

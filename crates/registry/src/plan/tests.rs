@@ -337,7 +337,7 @@ proptest! {
                 let before = round.get(&child.digest).is_none_or(|child| child < own);
                 prop_assert!(before, "children strictly before the index");
             }
-            if let Some(subject) = manifest.subject.and_then(|subject| round.get(&subject.digest)) {
+            if let Some(subject) = manifest.subject.as_ref().and_then(|subject| round.get(&subject.digest)) {
                 prop_assert!(subject <= own, "never before the subject");
                 prop_assert!(referrers_api || subject < own, "strictly after it with a fallback tag");
             }

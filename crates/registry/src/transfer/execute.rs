@@ -8,22 +8,18 @@ use futures_util::future::try_join;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use granary_oci::{Descriptor, Digest, Repository, TagOrDigest};
 
-use super::{BlobFate, TransferError, TransferOptions, TransferReport};
-use crate::blob_source::{BlobSource, Progress, SourceError};
+use super::{BlobFate, TransferError, TransferListener, TransferReport};
+use crate::blob_source::Progress;
 use crate::client::Registry;
 use crate::error::{Class, RegistryError};
 use crate::plan::{BlobWay, PlanError, PlannedBlob, PlannedManifest, TransferPlan};
-use crate::upload::{BlobOutcome, PushOptions};
-
-/// Blobs of other registries up to this size are read into memory and sent from there: they need not
-/// wait for one of the few streams.
-const SMALL_COPY: u64 = 64 * 1024;
+use crate::upload::{BlobOutcome, PushOptions, SMALL_BLOB};
 
 /// A plan under way.
 struct Run<'a> {
     registry: &'a Registry,
     plan: &'a TransferPlan,
-    options: &'a TransferOptions,
+    listener: &'a TransferListener,
     blobs: HashMap<&'a Digest, &'a PlannedBlob>,
 }
 
@@ -41,7 +37,7 @@ impl Registry {
         &self,
         repository: &Repository,
         plan: &TransferPlan,
-        options: &TransferOptions,
+        listener: &TransferListener,
     ) -> Result<TransferReport, TransferError> {
         if plan.host != *self.host() || plan.repository != *repository {
             let planned = format!("{}/{}", plan.host, plan.repository);
@@ -54,7 +50,7 @@ impl Registry {
         }
         self.announce_writes(repository, &plan.mounts_from());
         let blobs = plan.blobs().iter().map(|blob| (&blob.descriptor.digest, blob)).collect();
-        let run = Run { registry: self, plan, options, blobs };
+        let run = Run { registry: self, plan, listener, blobs };
         for (fate, size) in run.blobs().await? {
             report.count(&fate, size);
         }
@@ -71,7 +67,7 @@ impl Run<'_> {
     /// All blobs. Those that stream wait for each other, and the small ones do not wait for them.
     async fn blobs(&self) -> Result<Vec<(BlobFate, u64)>, RegistryError> {
         let (large, small): (Vec<&PlannedBlob>, Vec<&PlannedBlob>) =
-            self.plan.blobs().iter().partition(|blob| blob.descriptor.size > SMALL_COPY);
+            self.plan.blobs().iter().partition(|blob| blob.descriptor.size > SMALL_BLOB);
         let (mut done, more) = try_join(self.lane(large), self.lane(small)).await?;
         done.extend(more);
         Ok(done)
@@ -85,75 +81,43 @@ impl Run<'_> {
     }
 
     async fn settle(&self, blob: &PlannedBlob) -> Result<(BlobFate, u64), RegistryError> {
-        let fate = match &blob.way {
-            BlobWay::Known => BlobFate::Known,
-            _ => self.bring(blob, self.plan.fresh, false).await?,
-        };
-        if let Some(settled) = &self.options.settled {
+        let fate = self.bring(blob, &blob.way).await?;
+        if let Some(settled) = &self.listener.settled {
             settled(&blob.descriptor, &fate);
         }
         Ok((fate, blob.descriptor.size))
     }
 
-    /// Finds, mounts or sends a blob. Being wrong about `known_absent` costs an upload, nothing else.
-    async fn bring(
-        &self,
-        blob: &PlannedBlob,
-        mut known_absent: bool,
-        unmounted: bool,
-    ) -> Result<BlobFate, RegistryError> {
+    async fn bring(&self, blob: &PlannedBlob, way: &BlobWay) -> Result<BlobFate, RegistryError> {
         let (repository, descriptor) = (&self.plan.repository, &blob.descriptor);
-        let mut source = blob.source.clone();
-        if let BlobSource::Remote { registry, repository: from } = &blob.source
-            && !registry.is_same_as(self.registry)
-            && descriptor.size <= SMALL_COPY
-        {
-            // Read only when it is wanted.
-            let digest = &descriptor.digest;
-            if self.registry.knows_blob(repository, digest)
-                || (!known_absent && self.registry.blob_exists(repository, digest).await?)
-            {
-                return Ok(BlobFate::Found);
-            }
-            known_absent = true;
-            let bytes = registry.blob(from, descriptor, SMALL_COPY).await;
-            source = BlobSource::Bytes(bytes.map_err(|source| self.unreadable(blob, source))?);
-        }
-        let counted = self.options.progress.as_ref().map(|_| Arc::new(AtomicU64::new(0)));
+        let counted = self.listener.progress.as_ref().map(|_| Arc::new(AtomicU64::new(0)));
         let progress = counted.clone().and_then(|counted| self.progress(blob, counted));
-        let options = PushOptions { known_absent, progress, unmounted, ..PushOptions::default() };
-        let outcome = self.registry.push_blob(repository, descriptor, &source, &options).await?;
-        if let (BlobOutcome::Uploaded, Some(counted), Some(told)) = (outcome, counted, &self.options.progress)
+        let options = PushOptions { way: way.clone(), progress };
+        let outcome = self.registry.push_blob(repository, descriptor, &blob.source, &options).await?;
+        if let (BlobOutcome::Uploaded, Some(counted), Some(told)) =
+            (outcome, counted, &self.listener.progress)
         {
             // What was sent from memory has told nothing yet.
             let before = counted.fetch_max(descriptor.size, Ordering::Relaxed);
             told(&descriptor.digest, descriptor.size.saturating_sub(before));
         }
-        Ok(match (outcome, &blob.source) {
-            (BlobOutcome::Mounted, BlobSource::Remote { repository, .. }) => {
-                BlobFate::Mounted { from: repository.clone() }
-            }
+        Ok(match (outcome, way) {
             (BlobOutcome::Uploaded, _) => BlobFate::Uploaded,
+            (BlobOutcome::Mounted, BlobWay::Mount { from, .. }) => BlobFate::Mounted { from: from.clone() },
+            (_, BlobWay::Known) => BlobFate::Known,
             (BlobOutcome::Present | BlobOutcome::Mounted, _) => BlobFate::Found,
         })
     }
 
     /// From "so many so far", which begins anew with a retry, to "so many more".
     fn progress(&self, blob: &PlannedBlob, counted: Arc<AtomicU64>) -> Option<Progress> {
-        let (told, digest) = (self.options.progress.clone()?, blob.descriptor.digest.clone());
+        let (told, digest) = (self.listener.progress.clone()?, blob.descriptor.digest.clone());
         Some(Arc::new(move |so_far| {
             let before = counted.fetch_max(so_far, Ordering::Relaxed);
             if so_far > before {
                 told(&digest, so_far - before);
             }
         }))
-    }
-
-    fn unreadable(&self, blob: &PlannedBlob, source: RegistryError) -> RegistryError {
-        let target = format!("@{}", blob.descriptor.digest);
-        let operation = self.registry.operation("pushing blob", &self.plan.repository, target, true);
-        let source = SourceError::Remote { source: Box::new(source) };
-        RegistryError::Source { operation: Box::new(operation), source: Box::new(source) }
     }
 
     /// The manifests of one round, all at once. Once one has failed, no other is begun.
@@ -202,7 +166,7 @@ impl Run<'_> {
                 // What was thought to be there is forgotten by now, so it is looked for and sent. Not
                 // mounted: maybe it was that, in words only.
                 let blobs = manifest.blobs.iter().filter_map(|blob| self.blobs.get(blob));
-                let brought: Vec<_> = blobs.map(|blob| self.bring(blob, false, true)).collect();
+                let brought: Vec<_> = blobs.map(|blob| self.bring(blob, &BlobWay::Find)).collect();
                 let at_once = self.registry.inner().limit.most();
                 stream::iter(brought).buffer_unordered(at_once).try_collect::<Vec<_>>().await?;
                 self.put_once(manifest).await

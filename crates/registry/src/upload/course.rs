@@ -11,6 +11,7 @@ use super::{BlobOutcome, Known, LARGE_BLOB, SMALL_BLOB, Upload, WAYS, Way};
 use crate::blob_source::SourceError;
 use crate::error::RegistryError;
 use crate::observe::reason;
+use crate::plan::BlobWay;
 
 /// What a session must have got further between two failures for patience to begin anew.
 const PROGRESS_BYTES: u64 = 256 * 1024;
@@ -78,7 +79,8 @@ impl Upload<'_> {
                 },
             };
             // Where nothing is mounted the question whether it is there is still open; a small one is as soon sent.
-            let unasked = mounting.is_some() && !self.options.known_absent;
+            let unasked =
+                mounting.is_some() && matches!(self.options.way, BlobWay::Mount { absent: false, .. });
             if unasked && self.descriptor.size > SMALL_BLOB && self.is_there().await? {
                 self.cancel(&session.url).await;
                 return Ok(BlobOutcome::Present);

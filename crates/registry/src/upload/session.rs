@@ -100,11 +100,7 @@ impl Upload<'_> {
         // What was confirmed before counts: ECR stays at the end of the first chunk. If that is wrong the
         // next chunk is refused, or the whole when it is completed.
         let claimed = claimed.map(|at| at.max(session.at));
-        // Never more than was read.
-        let believable = claimed.is_some_and(|at| at <= session.trail.length())
-            // Everything is there, and our own check has not passed the last byte: then it was never sent.
-            && (claimed < Some(self.descriptor.size) || session.trail.is_whole());
-        let Some(at) = claimed.filter(|_| believable) else {
+        let Some(at) = claimed.filter(|at| session.trail.allows(*at, self.descriptor.size)) else {
             // Distribution has given it up by itself: there, a session whose request broke off in mid-body
             // ends.
             if answer.status != StatusCode::NOT_FOUND {

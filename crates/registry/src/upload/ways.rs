@@ -98,10 +98,8 @@ impl Upload<'_> {
         call.lasting = self.is_large();
         let answer = match self.transfer(call, session).await {
             // Chunks that were taken and are not there (aws/containers-roadmap#2831): our own check has seen
-            // the whole.
-            Err(Setback::Final(error)) if error.is_wrong_content() && session.trail.is_whole() => {
-                return Err(Setback::Lost(error));
-            }
+            // the whole, or the last piece would not have been sent.
+            Err(Setback::Final(error)) if error.is_wrong_content() => return Err(Setback::Lost(error)),
             answer => answer?,
         };
         self.committed(&answer).await

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use granary_net::{Http, HttpOptions};
 use granary_redact::Secret;
-use granary_registry::{BlobOutcome, Class, Credentials, PushOptions, Registry, RegistryOptions};
+use granary_registry::{BlobOutcome, Class, Credentials, Registry, RegistryOptions};
 use granary_testkit::image::ImageBuilder;
 use granary_testkit::registry::{Action, Auth, Fault, Options, Registry as Server};
 
 use crate::support::{
-    PASSWORD, USER, anonymous, app, blob, by_tag, chain, http, noise, options, raw, repository, with_password,
+    PASSWORD, USER, anonymous, app, blob, by_tag, chain, http, mounted_from, noise, options, raw, repository,
+    with_password,
 };
 
 fn token_requests(server: &Server) -> usize {
@@ -219,7 +220,7 @@ async fn a_local_registry_with_tls_needs_no_setting() {
 
 #[tokio::test]
 async fn only_what_the_challenge_teaches_is_waited_for() {
-    let latency = Duration::from_millis(100);
+    let latency = Duration::from_millis(300);
     let server = Server::start(Options { latency, ..Options::with_token(USER, PASSWORD) });
     server.put_image("acme/app", &["1.0.0"], &ImageBuilder::new("linux/amd64").build());
     let registry = with_password(&server, PASSWORD);
@@ -237,7 +238,7 @@ async fn a_token_server_that_refuses_the_source_of_a_mount_costs_an_upload() {
         |r: &granary_testkit::registry::Request| r.path == "/token" && r.query.matches("scope=").count() > 1;
     server.fault(Fault::when(two_scopes, Action::status(403)).times(usize::MAX));
     let registry = with_password(&server, PASSWORD);
-    let options = PushOptions { mount_from: Some(repository("acme/base")), ..PushOptions::default() };
+    let options = mounted_from("acme/base");
     for bytes in [b"first", b"other"] {
         server.put_blob("acme/base", bytes.as_slice());
         let (descriptor, source) = blob(bytes);
@@ -264,7 +265,7 @@ async fn a_registry_that_wants_a_right_to_the_source_of_a_mount_costs_an_upload(
     };
     server.fault(Fault::on("POST", "mount=", challenge).times(usize::MAX));
     let registry = with_password(&server, PASSWORD);
-    let options = PushOptions { mount_from: Some(repository("acme/base")), ..PushOptions::default() };
+    let options = mounted_from("acme/base");
     let (descriptor, source) = blob(b"layer");
     let outcome = registry.push_blob(&app(), &descriptor, &source, &options).await.unwrap();
     assert_eq!(outcome, BlobOutcome::Uploaded);

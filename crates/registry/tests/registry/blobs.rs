@@ -8,7 +8,7 @@ use granary_oci::{Descriptor, Digest};
 use granary_registry::{BlobOutcome, BlobSource, Class, PushOptions, Registry};
 use granary_testkit::registry::{Action, Fault, Location, Options, Registry as Server};
 
-use crate::support::{anonymous, app, blob, chain, log, noise, repository};
+use crate::support::{anonymous, app, blob, chain, log, mounted_from, noise, repository};
 
 /// A blob in a file, behind some other bytes.
 struct Layer {
@@ -225,7 +225,7 @@ async fn a_file_that_is_too_short_or_gone_is_named() {
 async fn mounts_are_taken_refused_or_ignored() {
     let bytes = noise(200_000);
     let (descriptor, source) = blob(&bytes);
-    let options = PushOptions { mount_from: Some(repository("acme/base")), ..PushOptions::default() };
+    let options = mounted_from("acme/base");
     let refused = Action::status(405);
     let table = [
         ("taken", Options::default(), None, BlobOutcome::Mounted, "POST"),
@@ -256,7 +256,7 @@ async fn mounts_are_taken_refused_or_ignored() {
 async fn where_nothing_is_mounted_what_is_there_is_not_sent() {
     let bytes = noise(200_000);
     let (descriptor, source) = blob(&bytes);
-    let options = PushOptions { mount_from: Some(repository("acme/base")), ..PushOptions::default() };
+    let options = mounted_from("acme/base");
     let server = Server::start(Options { mounts: false, ..Options::default() });
     server.put_blob("acme/base", bytes.clone());
     server.put_blob("acme/app", bytes);
@@ -270,7 +270,7 @@ async fn a_mount_has_the_token_for_both_repositories() {
     let bytes = noise(1000);
     server.put_blob("acme/base", bytes.clone());
     let (descriptor, source) = blob(&bytes);
-    let options = PushOptions { mount_from: Some(repository("acme/base")), ..PushOptions::default() };
+    let options = mounted_from("acme/base");
     let registry = crate::support::with_password(&server, "secret-word");
     let outcome = registry.push_blob(&app(), &descriptor, &source, &options).await.unwrap();
     assert_eq!(outcome, BlobOutcome::Mounted);

@@ -6,7 +6,7 @@ use granary_oci::{
     ArtifactManifest, Descriptor, Digest, EMPTY_JSON, FallbackIndex, RawManifest, empty_descriptor,
     media_type,
 };
-use granary_registry::{BlobSource, Class, CopyOptions, Registry, TransferOptions};
+use granary_registry::{BlobSource, Class, CopyOptions, PlanOptions, Registry};
 use granary_testkit::image::{Image, ImageBuilder};
 use granary_testkit::registry::{Action, Fault, Options, Referrers, Registry as Server, Request};
 
@@ -45,7 +45,7 @@ fn attach(server: &Server, repository: &str, subject: &RawManifest, name: &str) 
 fn enter(server: &Server, repository: &str, subject: &RawManifest, referrers: &[&RawManifest]) {
     let mut index = FallbackIndex::read(subject.digest(), None).unwrap();
     for referrer in referrers {
-        index.merge(FallbackIndex::entry(referrer, &referrer.parse().unwrap()));
+        index.merge(FallbackIndex::entry(referrer, referrer.parse().unwrap()));
     }
     let (index, tag) = (index.build().unwrap(), FallbackIndex::tag(subject.digest()));
     server.put_manifest(repository, &[tag.as_str()], index.media_type(), index.bytes().to_vec());
@@ -69,8 +69,8 @@ fn index_of(children: &[&RawManifest], subject: Option<&RawManifest>) -> RawMani
 async fn copy(source: &Registry, target: &Registry, image: &Image, fresh_repository: bool) {
     let content =
         source.read_content(&repository("acme/src"), &digest(image), &WITH_REFERRERS).await.unwrap();
-    let options = TransferOptions { fresh_repository, ..TransferOptions::default() };
-    target.push_content(&app(), &content, &options).await.unwrap();
+    let options = PlanOptions { fresh_repository, ..PlanOptions::default() };
+    target.push_content(&app(), &content, options).await.unwrap();
 }
 
 #[tokio::test]
@@ -120,15 +120,15 @@ async fn within_a_registry_five_round_trips_deep() {
     let to = repository("acme/again");
     server.clear_log();
     let content = registry.read_content_of(&repository("acme/src"), &top, &WITH_REFERRERS).await.unwrap();
-    let options = TransferOptions { fresh_repository: true, ..TransferOptions::default() };
-    registry.push_content(&to, &content, &options).await.unwrap();
+    let options = PlanOptions { fresh_repository: true, ..PlanOptions::default() };
+    registry.push_content(&to, &content, options).await.unwrap();
     assert_eq!(server.requests().len(), 33, "the top is in hand");
     assert_eq!(server.referrers("acme/again", image.digest()).len(), 3);
     // Without referrers that is a round trip less, too.
     server.clear_log();
     let content =
         registry.read_content_of(&repository("acme/src"), &top, &CopyOptions::default()).await.unwrap();
-    registry.push_content(&repository("acme/third"), &content, &options).await.unwrap();
+    registry.push_content(&repository("acme/third"), &content, options).await.unwrap();
     assert_eq!((server.requests().len(), depth(&server, latency)), (2 + 12 + 3, 4), "{:#?}", log(&server));
 }
 
@@ -191,11 +191,36 @@ async fn without_mounts_a_blob_is_opened_before_it_is_sent_back() {
         assert!(read.unwrap() < sent.unwrap(), "{:#?}", log(&server));
         assert_eq!(server.blob("acme/app", &blob.digest).unwrap(), blob.bytes);
     }
+    let looks = |server: &Server| server.count(|r| r.method == "HEAD" && r.path.contains("/blobs/"));
+    assert_eq!(looks(&server), 0, "the repository is new");
+    // In one that is not, the large ones may be there.
+    let server = Server::start(Options { mounts: false, ..Options::default() });
+    server.put_image("acme/src", &["1"], &image);
+    image.blobs().iter().for_each(|blob| drop(server.put_blob("acme/app", blob.bytes.clone())));
+    let registry = anonymous(&server);
+    copy(&registry, &registry, &image, false).await;
+    let large = image.blobs().iter().filter(|blob| blob.bytes.len() > 100_000).count();
+    let sent = server.count(|r| r.method == "PUT" && r.path.contains("/blobs/"));
+    assert_eq!((looks(&server), sent), (large, image.blobs().len() - large), "{:#?}", log(&server));
+}
+
+#[tokio::test]
+async fn what_lies_in_the_repository_itself_is_neither_mounted_nor_looked_for() {
+    let server = Server::start(Options::default());
+    let image = index();
+    server.put_image("acme/app", &["1"], &image);
+    let mut content =
+        anonymous(&server).read_content(&app(), &digest(&image), &CopyOptions::default()).await.unwrap();
+    let top = index_of(&[&content.manifests[0]], None);
+    (content.top, content.manifests) = (top.digest().clone(), vec![content.manifests[0].clone(), top]);
+    let report = anonymous(&server).push_content(&app(), &content, PlanOptions::default()).await.unwrap();
+    assert_eq!((report.blobs_known, report.manifests), (6, 2));
+    assert_eq!(server.count(|r| r.path.contains("/blobs/")), 0, "{:#?}", log(&server));
 }
 
 #[tokio::test]
 async fn small_blobs_do_not_wait_for_streams_and_large_ones_are_whole() {
-    let latency = Duration::from_millis(100);
+    let latency = Duration::from_millis(300);
     let (from, to) = (
         Server::start(Options { latency, ..Options::default() }),
         Server::start(Options { latency, ..Options::default() }),
@@ -277,15 +302,15 @@ async fn copied_to_another_registry_and_again() {
     let content =
         source.read_content(&repository("acme/src"), &digest(&image), &WITH_REFERRERS).await.unwrap();
     assert!(content.blobs.iter().all(|(_, source)| matches!(source, BlobSource::Remote { .. })));
-    let options = TransferOptions::default();
-    let report = target.push_content(&app(), &content, &options).await.unwrap();
+    let options = PlanOptions::default();
+    let report = target.push_content(&app(), &content, options).await.unwrap();
     assert_eq!((report.blobs_uploaded, report.manifests, report.referrers), (12 + 4, 6, 3));
     let listed = target.referrers(&app(), &digest(&image), None).await.unwrap();
     assert_eq!(listed.len(), 3);
     assert!(evidence.iter().all(|manifest| listed.iter().any(|entry| entry.digest == *manifest.digest())));
     assert_eq!(to.blob("acme/app", empty_descriptor().digest.as_str()).unwrap(), EMPTY_JSON);
     to.clear_log();
-    let report = target.push_content(&app(), &content, &options).await.unwrap();
+    let report = target.push_content(&app(), &content, options).await.unwrap();
     assert_eq!((report.top_present, report.manifests, report.manifests_present), (true, 0, 6));
     assert_eq!(to.requests().len(), 2, "the top and the list: {:#?}", log(&to));
 }
@@ -303,8 +328,8 @@ async fn a_copy_that_died_before_its_referrers_is_finished() {
         .unwrap();
     let registry = anonymous(&server);
     server.fault(Fault::on("PUT", "/manifests/sha256-", Action::status(403)));
-    registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap_err();
-    let report = registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap();
+    registry.push_content(&app(), &content, PlanOptions::default()).await.unwrap_err();
+    let report = registry.push_content(&app(), &content, PlanOptions::default()).await.unwrap();
     assert!(report.top_present && report.to_string().contains("added"), "{report}");
     assert_eq!(registry.referrers(&app(), &digest(&image), None).await.unwrap().len(), 3);
 }
@@ -389,8 +414,7 @@ async fn a_blob_that_is_not_its_digest_at_the_source_stops_the_copy() {
             .read_content(&repository("acme/src"), &digest(&image), &CopyOptions::default())
             .await
             .unwrap();
-        let error =
-            anonymous(&to).push_content(&app(), &content, &TransferOptions::default()).await.unwrap_err();
+        let error = anonymous(&to).push_content(&app(), &content, PlanOptions::default()).await.unwrap_err();
         assert!(chain(&error).contains(&layer), "{}", chain(&error));
         assert!(to.blob("acme/app", &layer).is_none());
         assert_eq!(to.count(|r| r.path.contains("/manifests/") && r.is_write()), 0);
@@ -465,6 +489,6 @@ fn transfers_can_be_sent_between_threads() {
     let read = registry.read_content(&app, &top, &WITH_REFERRERS);
     is_send(&read);
     let content = granary_registry::Content { manifests: Vec::new(), blobs: Vec::new(), top: top.clone() };
-    let options = TransferOptions::default();
-    is_send(&registry.push_content(&app, &content, &options));
+    let options = PlanOptions::default();
+    is_send(&registry.push_content(&app, &content, options));
 }

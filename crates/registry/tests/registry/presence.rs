@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use granary_oci::{ArtifactManifest, Descriptor, EMPTY_JSON, empty_descriptor};
-use granary_registry::{BlobOutcome, BlobSource, Class, CopyOptions, PushOptions, TransferOptions};
+use granary_registry::{BlobOutcome, BlobSource, Class, CopyOptions, PlanOptions, PushOptions};
 use granary_testkit::image::ImageBuilder;
 use granary_testkit::registry::{Action, Fault, Options, Registry as Server};
 
@@ -77,8 +77,8 @@ async fn layers_that_a_registry_lost_are_sent_after_all() {
     server.put_manifest("acme/app", &["1.0.0"], first.media_type(), first.bytes().to_vec());
     let registry = anonymous(&server);
     registry.manifest(&app(), &by_tag("1.0.0")).await.unwrap().unwrap();
-    let options = TransferOptions { top_absent: true, ..TransferOptions::default() };
-    registry.push_content(&app(), &content(&image), &options).await.unwrap();
+    let options = PlanOptions { top_absent: true, ..PlanOptions::default() };
+    registry.push_content(&app(), &content(&image), options).await.unwrap();
     for blob in image.blobs() {
         assert_eq!(server.blob("acme/app", &blob.digest).unwrap(), blob.bytes);
     }
@@ -112,8 +112,8 @@ async fn mounts_in_words_only_are_sent_after_all() {
         .read_content(&repository("acme/src"), &image.digest().parse().unwrap(), &CopyOptions::default())
         .await
         .unwrap();
-    let options = TransferOptions { fresh_repository: true, ..TransferOptions::default() };
-    registry.push_content(&app(), &content, &options).await.unwrap();
+    let options = PlanOptions { fresh_repository: true, ..PlanOptions::default() };
+    registry.push_content(&app(), &content, options).await.unwrap();
     for blob in image.blobs() {
         assert_eq!(server.blob("acme/app", &blob.digest).unwrap(), blob.bytes);
     }

@@ -94,7 +94,7 @@ async fn what_another_writer_drops_is_put_back() {
     let server = Server::start(Options { referrers: Referrers::Off, ..Options::default() });
     let subject = subject(&server);
     let (theirs, ours, late) = (evidence(&subject, 0), evidence(&subject, 1), evidence(&subject, 2));
-    let entry = |manifest: &RawManifest| FallbackIndex::entry(manifest, &manifest.parse().unwrap());
+    let entry = |manifest: &RawManifest| FallbackIndex::entry(manifest, manifest.parse().unwrap());
     let index = |manifests: &[&RawManifest]| {
         let mut index = FallbackIndex::read(&subject.digest, None).unwrap();
         manifests.iter().for_each(|manifest| index.merge(entry(manifest)));
@@ -141,7 +141,7 @@ async fn what_another_writer_drops_is_put_back() {
 async fn subjects_do_not_wait_for_each_other() {
     let server = Server::start(Options {
         referrers: Referrers::Off,
-        latency: Duration::from_millis(60),
+        latency: Duration::from_millis(200),
         ..Options::default()
     });
     let first = subject(&server);
@@ -257,7 +257,7 @@ async fn entries_that_others_wrote_wrong_are_mended_when_we_write() {
     let entries = [
         bare(&theirs[0], Some("application/vnd.oci.empty.v1+json")),
         bare(&theirs[1], Some(TYPE)),
-        FallbackIndex::entry(&theirs[2], &theirs[2].parse().unwrap()),
+        FallbackIndex::entry(&theirs[2], theirs[2].parse().unwrap()),
         bare(&stray, None),
     ];
     let mut index = FallbackIndex::empty(&subject.digest);
@@ -271,7 +271,7 @@ async fn entries_that_others_wrote_wrong_are_mended_when_we_write() {
     let found = registry.referrers(&app(), &subject.digest, None).await.unwrap();
     assert_eq!(found.len(), 5);
     for (position, manifest) in theirs.iter().enumerate() {
-        assert_eq!(found[position], FallbackIndex::entry(manifest, &manifest.parse().unwrap()));
+        assert_eq!(found[position], FallbackIndex::entry(manifest, manifest.parse().unwrap()));
     }
     assert_eq!(found[3], entries[3], "not ours to say what it is");
     assert_eq!(server.count(|r| r.method == "GET" && r.path.contains("/manifests/sha256:")), 3);
@@ -334,17 +334,9 @@ async fn thirty_two_writers_at_once_lose_nothing() {
             let (registry, subject) = (anonymous(&server), subject.clone());
             async move { registry.attach(&app(), &subject, &evidence(&subject, number)).await }
         });
-        let began = std::time::Instant::now();
         futures_util::future::try_join_all(attachments).await.unwrap();
         let found = anonymous(&server).referrers(&app(), &subject.digest, None).await.unwrap();
-        let writes = server.count(|r| r.method == "PUT" && r.path.contains("/manifests/sha256-"));
-        eprintln!(
-            "{latency} ms: {:?}, {writes} writes, {} requests",
-            began.elapsed(),
-            server.requests().len()
-        );
         assert_eq!(found.len(), 32, "{latency} ms");
-        assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
     }
 }
 
@@ -507,7 +499,7 @@ async fn where_others_write_the_list_is_looked_at_twice() {
     let tag = FallbackIndex::tag(&subject.digest);
     let index = |manifests: &[&RawManifest]| {
         let mut index = FallbackIndex::empty(&subject.digest);
-        manifests.iter().for_each(|raw| index.merge(FallbackIndex::entry(raw, &raw.parse().unwrap())));
+        manifests.iter().for_each(|raw| index.merge(FallbackIndex::entry(raw, raw.parse().unwrap())));
         index.build().unwrap()
     };
     // Theirs comes beside ours before our second look; before the third they write what they had read without
@@ -540,7 +532,7 @@ async fn what_others_write_while_we_look_into_entries_is_kept() {
     index.merge(bare.descriptor());
     let before = index.build().unwrap();
     server.put_manifest("acme/app", &[tag.as_str()], before.media_type(), before.bytes().to_vec());
-    index.merge(FallbackIndex::entry(&late, &late.parse().unwrap()));
+    index.merge(FallbackIndex::entry(&late, late.parse().unwrap()));
     let after = index.build().unwrap();
     let writer = Server::start_sharing(Options::default(), &server);
     let reads_entry = format!("/manifests/{}", bare.digest());
@@ -563,7 +555,7 @@ async fn an_index_is_written_again_with_all_that_others_wrote() {
     let subject = subject(&server);
     let theirs = evidence(&subject, 0);
     server.put_manifest("acme/app", &[], theirs.media_type(), theirs.bytes().to_vec());
-    let mut entry = serde_json::json!(FallbackIndex::entry(&theirs, &theirs.parse().unwrap()));
+    let mut entry = serde_json::json!(FallbackIndex::entry(&theirs, theirs.parse().unwrap()));
     entry["urls"] = serde_json::json!(["https://example.test/evidence"]);
     let document = serde_json::json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry],

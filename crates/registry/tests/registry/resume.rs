@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use granary_oci::Descriptor;
 use granary_registry::{
-    BlobOutcome, BlobSource, Class, PushOptions, Registry, RegistryError, RegistryOptions,
+    BlobOutcome, BlobSource, BlobWay, Class, PushOptions, Registry, RegistryError, RegistryOptions,
 };
 use granary_testkit::registry::{Action, Auth, Fault, Options, Registry as Server, Request};
 
@@ -50,7 +50,7 @@ impl Layer {
         registry: &Registry,
         source: &BlobSource,
     ) -> Result<BlobOutcome, RegistryError> {
-        let options = PushOptions { known_absent: true, ..PushOptions::default() };
+        let options = PushOptions { way: BlobWay::Upload, ..PushOptions::default() };
         registry.push_blob(&app(), &self.descriptor, source, &options).await
     }
 
@@ -345,6 +345,37 @@ async fn a_right_that_is_missing_is_not_asked_for_with_the_whole_content_again_a
     let error = Layer::new().push(&with_password(&server, PASSWORD)).await.unwrap_err();
     assert_eq!(error.class(), Class::Auth, "{}", chain(&error));
     assert!(server.count(|r| r.method == "PUT" || r.method == "PATCH") <= 3, "{:#?}", log(&server));
+}
+
+/// A token in the second half of its life is good enough for everything but what takes long: the whole, and
+/// the commit after chunks, which some registries spend minutes on.
+#[tokio::test]
+async fn what_takes_long_is_begun_with_a_young_token() {
+    let fetched_before = async |refused: Option<fn(&Request) -> bool>| {
+        let server = with_lifetime(Duration::from_secs(100));
+        if let Some(refused) = refused {
+            server.fault(Fault::when(refused, Action::status(405)).times(usize::MAX));
+        }
+        let registry = with_password(&server, PASSWORD);
+        // Whatever is refused is known afterwards.
+        Layer::new().push(&registry).await.unwrap();
+        server.clear_log();
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::resume();
+        let (descriptor, source) = blob(b"small");
+        registry.push_blob(&app(), &descriptor, &source, &PushOptions::default()).await.unwrap();
+        assert_eq!(server.count(|r| r.path == "/token"), 0, "{:#?}", log(&server));
+        let other = blob(&[7; SIZE]);
+        registry.push_blob(&app(), &other.0, &other.1, &PushOptions::default()).await.unwrap();
+        let requests = server.requests();
+        let fetched = requests.iter().position(|r| r.path == "/token").expect("a new one was fetched");
+        let next = &requests[fetched + 1];
+        (next.method.clone(), next.headers["content-length"].clone())
+    };
+    assert_eq!(fetched_before(None).await, ("PUT".to_owned(), SIZE.to_string()));
+    let unranged = |r: &Request| is_whole(r) || (r.method == "PATCH" && !is_chunk(r));
+    assert_eq!(fetched_before(Some(unranged)).await, ("PUT".to_owned(), "0".to_owned()), "the commit");
 }
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use granary_registry::{BlobSource, PushOptions, Registry, RegistryOptions};
+use granary_registry::{BlobSource, BlobWay, PushOptions, Registry, RegistryOptions};
 use granary_testkit::registry::{Action, Fault, Options, Registry as Server, Request};
 
-use crate::support::{anonymous, app, blob, http, log, noise, options, repository};
+use crate::support::{anonymous, app, blob, http, log, mounted_from, noise, options, repository};
 
 const MIB: usize = 1024 * 1024;
 
@@ -34,7 +34,7 @@ fn with_attempts(server: &Server, attempts: u32) -> Registry {
 }
 
 fn absent() -> PushOptions {
-    PushOptions { known_absent: true, ..PushOptions::default() }
+    PushOptions { way: BlobWay::Upload, ..PushOptions::default() }
 }
 
 fn forgotten(code: &str) -> Action {
@@ -163,8 +163,9 @@ async fn a_mount_that_is_throttled_is_asked_for_again_and_not_uploaded() {
         server.put_blob("acme/src", bytes.clone());
         server.fault(fault);
         let source = BlobSource::Remote { registry: anonymous(&server), repository: repository("acme/src") };
+        let options = mounted_from("acme/src");
         let pushed =
-            with_attempts(&server, 2).push_blob(&app(), &blob(&bytes).0, &source, &absent()).await.map(drop);
+            with_attempts(&server, 2).push_blob(&app(), &blob(&bytes).0, &source, &options).await.map(drop);
         (pushed, server.count(|r| r.method == "PUT"), server.count(|r| r.method == "POST"))
     };
     let (pushed, puts, posts) = push(Fault::on("POST", "mount=", Action::too_many_requests(1))).await;

@@ -6,19 +6,21 @@ use bytes::Bytes;
 use granary_net::{Deadline, Http, HttpOptions};
 use granary_oci::{Descriptor, Digest, RawManifest, Repository, Tag, TagOrDigest};
 use granary_redact::Secret;
-use granary_registry::{BlobSource, Content, Credentials, Registry, RegistryOptions};
+use granary_registry::{BlobSource, BlobWay, Content, Credentials, PushOptions, Registry, RegistryOptions};
 use granary_testkit::image::Image;
 use granary_testkit::registry::Registry as Server;
 
 pub(crate) const USER: &str = "ci";
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
 
+/// With patience for a machine that has other things to do: whoever tests what runs out brings bounds of its
+/// own.
 pub(crate) fn http() -> Http {
-    Http::new(HttpOptions { idle_timeout: Duration::from_secs(5), ..HttpOptions::default() }).unwrap()
+    Http::new(HttpOptions { idle_timeout: Duration::from_secs(60), ..HttpOptions::default() }).unwrap()
 }
 
 pub(crate) fn options() -> RegistryOptions {
-    RegistryOptions::new(Deadline::after(Duration::from_secs(30)))
+    RegistryOptions::new(Deadline::after(Duration::from_secs(300)))
 }
 
 pub(crate) fn anonymous(server: &Server) -> Registry {
@@ -53,6 +55,11 @@ pub(crate) fn raw(image: &Image) -> RawManifest {
 pub(crate) fn blob(bytes: &[u8]) -> (Descriptor, BlobSource) {
     let descriptor = Descriptor::of("application/octet-stream", bytes);
     (descriptor, BlobSource::Bytes(Bytes::copy_from_slice(bytes)))
+}
+
+pub(crate) fn mounted_from(name: &str) -> PushOptions {
+    let way = BlobWay::Mount { from: repository(name), absent: false };
+    PushOptions { way, ..PushOptions::default() }
 }
 
 /// Bytes that are different at every place.

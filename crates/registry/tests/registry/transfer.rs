@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use granary_oci::{Descriptor, Digest, RawManifest};
 use granary_registry::{
-    BlobFate, BlobSource, Class, Content, PlanError, TransferError, TransferOptions, TransferReport,
+    BlobFate, BlobSource, Class, Content, PlanError, PlanOptions, TransferError, TransferListener,
+    TransferReport,
 };
 use granary_testkit::image::{Image, ImageBuilder};
 use granary_testkit::registry::{Action, Auth, Fault, Options, Registry as Server, Request};
@@ -27,14 +28,14 @@ async fn a_cold_push_and_the_same_again() {
     let server = Server::start(Options::with_token(USER, PASSWORD));
     let (image, registry) = (index(), with_password(&server, PASSWORD));
     let content = content(&image);
-    let report = registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap();
+    let report = registry.push_content(&app(), &content, PlanOptions::default()).await.unwrap();
     assert_eq!((report.blobs_uploaded, report.manifests), (12, 3));
     assert_eq!(server.count(|request| request.path == "/token"), 1, "{:#?}", log(&server));
     // 1 HEAD for the top, HEAD + POST + PUT for each blob, 3 manifests; 1 challenge and 1 token.
     assert_eq!(server.requests().len(), 1 + 3 * 12 + 3 + 2);
     assert_eq!(server.tags("acme/app").len(), 0, "nothing is tagged");
     server.clear_log();
-    let report = registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap();
+    let report = registry.push_content(&app(), &content, PlanOptions::default()).await.unwrap();
     assert_eq!(
         report,
         TransferReport { top_present: true, manifests_present: 3, ..TransferReport::default() }
@@ -46,8 +47,8 @@ async fn a_cold_push_and_the_same_again() {
 #[tokio::test]
 async fn a_fresh_repository_is_not_searched() {
     let server = Server::start(Options::default());
-    let options = TransferOptions { fresh_repository: true, ..TransferOptions::default() };
-    anonymous(&server).push_content(&app(), &content(&index()), &options).await.unwrap();
+    let options = PlanOptions { fresh_repository: true, ..PlanOptions::default() };
+    anonymous(&server).push_content(&app(), &content(&index()), options).await.unwrap();
     assert_eq!(server.requests().len(), 2 * 12 + 3);
 }
 
@@ -56,11 +57,11 @@ async fn children_come_before_their_index_and_nothing_is_tagged_when_something_f
     let server = Server::start(Options::default());
     let image = index();
     server.fault(Fault::on("PUT", "/blobs/uploads/", Action::status(403)).after(7).times(usize::MAX));
-    anonymous(&server).push_content(&app(), &content(&image), &TransferOptions::default()).await.unwrap_err();
+    anonymous(&server).push_content(&app(), &content(&image), PlanOptions::default()).await.unwrap_err();
     assert_eq!(server.count(|request| request.path.contains("/manifests/") && request.is_write()), 0);
     server.clear_faults();
     server.clear_log();
-    anonymous(&server).push_content(&app(), &content(&image), &TransferOptions::default()).await.unwrap();
+    anonymous(&server).push_content(&app(), &content(&image), PlanOptions::default()).await.unwrap();
     let written: Vec<String> = server
         .requests()
         .iter()
@@ -78,20 +79,20 @@ async fn the_limit_on_requests_holds() {
     let options = granary_registry::RegistryOptions { concurrency: 3, ..crate::support::options() };
     let registry =
         granary_registry::Registry::new(server.host().parse().unwrap(), crate::support::http(), options);
-    registry.push_content(&app(), &content(&index()), &TransferOptions::default()).await.unwrap();
+    registry.push_content(&app(), &content(&index()), PlanOptions::default()).await.unwrap();
     assert_eq!(server.peak_concurrency(), 3);
 }
 
 #[tokio::test]
 async fn the_limit_on_requests_is_the_only_one() {
-    let latency = std::time::Duration::from_millis(100);
+    let latency = std::time::Duration::from_millis(400);
     let server = Server::start(Options { latency, ..Options::default() });
     let options = granary_registry::RegistryOptions { concurrency: 30, ..crate::support::options() };
     let registry =
         granary_registry::Registry::new(server.host().parse().unwrap(), crate::support::http(), options);
     let builder = ImageBuilder::new("linux/amd64");
     let image = (0..40).fold(builder, |builder, layer| builder.random_layer(layer, 100)).build();
-    registry.push_content(&app(), &content(&image), &TransferOptions::default()).await.unwrap();
+    registry.push_content(&app(), &content(&image), PlanOptions::default()).await.unwrap();
     let peak = server.peak_concurrency();
     assert!((17..=30).contains(&peak), "more than by default, and never more than allowed: {peak}");
 }
@@ -100,8 +101,8 @@ async fn the_limit_on_requests_is_the_only_one() {
 async fn a_top_that_the_caller_did_not_find_is_not_looked_for_again() {
     let server = Server::start(Options::default());
     let image = index();
-    let options = TransferOptions { top_absent: true, ..TransferOptions::default() };
-    anonymous(&server).push_content(&app(), &content(&image), &options).await.unwrap();
+    let options = PlanOptions { top_absent: true, ..PlanOptions::default() };
+    anonymous(&server).push_content(&app(), &content(&image), options).await.unwrap();
     assert_eq!(server.count(|r| r.method == "HEAD" && r.path.contains("/manifests/")), 0);
     assert_eq!(server.count(|r| r.method == "HEAD" && r.path.contains("/blobs/")), 12, "blobs may be there");
 }
@@ -110,18 +111,19 @@ async fn a_top_that_the_caller_did_not_find_is_not_looked_for_again() {
 async fn a_plan_reads_only_and_is_good_for_the_transfer() {
     let server = Server::start(Options::with_token(USER, PASSWORD));
     let (registry, content) = (with_password(&server, PASSWORD), content(&index()));
-    let options = TransferOptions::default();
-    let plan = registry.plan_transfer(&app(), &content, &options).await.unwrap();
+    let options = PlanOptions::default();
+    let plan = registry.plan_transfer(&app(), &content, options).await.unwrap();
     assert_eq!(server.count(Request::is_write), 0);
     let asked = server.requests().into_iter().find(|request| request.path == "/token").unwrap();
     assert!(!asked.query.contains("push"), "nobody asks for more than a dry run needs: {}", asked.query);
     assert_eq!(plan.lines().len(), 1 + 12 + 3);
-    let elsewhere = registry.execute(&repository("acme/other"), &plan, &options).await.unwrap_err();
+    let listener = TransferListener::default();
+    let elsewhere = registry.execute(&repository("acme/other"), &plan, &listener).await.unwrap_err();
     assert!(matches!(elsewhere, TransferError::Plan(PlanError::OtherTarget { .. })), "{elsewhere}");
     assert_eq!(server.count(Request::is_write), 0);
-    let report = registry.execute(&app(), &plan, &options).await.unwrap();
+    let report = registry.execute(&app(), &plan, &listener).await.unwrap();
     assert_eq!((report.blobs_uploaded, report.manifests), (12, 3));
-    let plan = registry.plan_transfer(&app(), &content, &options).await.unwrap();
+    let plan = registry.plan_transfer(&app(), &content, options).await.unwrap();
     assert!(plan.is_empty() && plan.top_present());
 }
 
@@ -151,7 +153,7 @@ async fn the_report_says_what_was_skipped_and_why() {
         Content { manifests: vec![manifest.clone()], blobs: sources, top: manifest.digest().clone() };
     let fates: Arc<Mutex<Vec<(u64, BlobFate)>>> = Arc::default();
     let told: Arc<Mutex<BTreeMap<Digest, u64>>> = Arc::default();
-    let options = TransferOptions {
+    let listener = TransferListener {
         settled: Some(Arc::new({
             let fates = fates.clone();
             move |blob, fate| fates.lock().unwrap().push((blob.size, fate.clone()))
@@ -160,11 +162,11 @@ async fn the_report_says_what_was_skipped_and_why() {
             let told = told.clone();
             move |digest, more| *told.lock().unwrap().entry(digest.clone()).or_default() += more
         })),
-        ..TransferOptions::default()
     };
     // The largest is sent twice, and counts once.
     server.fault(Fault::on("PUT", "/blobs/uploads/", Action::ResetRequestAt(300_000)));
-    let report = registry.push_content(&app(), &content, &options).await.unwrap();
+    let plan = registry.plan_transfer(&app(), &content, PlanOptions::default()).await.unwrap();
+    let report = registry.execute(&app(), &plan, &listener).await.unwrap();
     assert_eq!(report.to_string(), "3 blobs sent (878.9 KiB), 1 mounted from acme/base, 2 there already");
     assert_eq!((report.blobs_known, report.blobs_present, report.bytes_present), (1, 2, 500_000));
     assert_eq!((report.bytes_uploaded, report.bytes_mounted), (900_002, 100_000));
@@ -191,10 +193,8 @@ async fn what_was_begun_of_a_round_is_finished() {
     let child = image.manifests()[1].digest.clone();
     server.fault(Fault::on("PUT", &child, Action::Delay(Duration::from_millis(300))));
     server.fault(Fault::on("PUT", &image.manifests()[0].digest, Action::status(403)));
-    let refused = anonymous(&server)
-        .push_content(&app(), &content(&image), &TransferOptions::default())
-        .await
-        .unwrap_err();
+    let refused =
+        anonymous(&server).push_content(&app(), &content(&image), PlanOptions::default()).await.unwrap_err();
     assert!(refused.to_string().contains("403"), "{refused}");
     let put = |part: &str| server.requests().into_iter().find(|r| r.method == "PUT" && r.path.contains(part));
     assert_eq!(put(&child).unwrap().status, Some(201), "it has its answer");
@@ -226,8 +226,8 @@ async fn a_nested_index_is_refused_before_anything_is_written() {
                 server.fault(Fault::when(bare, Action::Status { code: 401, headers, body: String::new() }));
             }
             let registry = with_password(&server, PASSWORD);
-            let options = TransferOptions { fresh_repository, ..TransferOptions::default() };
-            let error = registry.push_content(&app(), &content, &options).await.unwrap_err();
+            let options = PlanOptions { fresh_repository, ..PlanOptions::default() };
+            let error = registry.push_content(&app(), &content, options).await.unwrap_err();
             let expected = format!(
                 "index {outer} lists another index, {inner}, and {} refuses an index inside an index: list the \
                  platform manifests in one flat index, or use another registry",
@@ -240,7 +240,7 @@ async fn a_nested_index_is_refused_before_anything_is_written() {
             assert_eq!(early.to_string(), expected);
             let flat = crate::support::content(&index());
             registry.check_nested_indexes(&app(), &flat).await.unwrap();
-            registry.push_content(&app(), &flat, &options).await.unwrap();
+            registry.push_content(&app(), &flat, options).await.unwrap();
         }
     }
 }
@@ -253,7 +253,7 @@ async fn other_registries_take_nested_indexes() {
     {
         let server = Server::start(options);
         let registry = with_password(&server, PASSWORD);
-        registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap();
+        registry.push_content(&app(), &content, PlanOptions::default()).await.unwrap();
         for manifest in image.manifests() {
             assert_eq!(server.manifest("acme/app", &manifest.digest).unwrap().1, manifest.bytes);
         }
@@ -266,15 +266,12 @@ async fn other_registries_take_nested_indexes() {
 async fn a_registry_that_answers_everybody_is_not_asked_who_it_is() {
     let (image, content) = nested();
     let server = Server::start(Options::default());
-    anonymous(&server).push_content(&app(), &content, &TransferOptions::default()).await.unwrap();
+    anonymous(&server).push_content(&app(), &content, PlanOptions::default()).await.unwrap();
     let looked = server.count(|r| r.method == "HEAD" && r.path.ends_with(image.digest()));
     assert_eq!((looked, server.count(|r| r.path == "/v2/")), (1, 0), "{:#?}", log(&server));
     // With a login it has to be asked, and the top is looked for once all the same.
     let server = Server::start(Options::default());
-    with_password(&server, PASSWORD)
-        .push_content(&app(), &content, &TransferOptions::default())
-        .await
-        .unwrap();
+    with_password(&server, PASSWORD).push_content(&app(), &content, PlanOptions::default()).await.unwrap();
     let looked = server.count(|r| r.method == "HEAD" && r.path.ends_with(image.digest()));
     assert_eq!((looked, server.count(|r| r.path == "/v2/")), (1, 1), "{:#?}", log(&server));
 }
@@ -291,8 +288,8 @@ async fn a_round_does_not_go_on_after_a_failure() {
     let options = granary_registry::RegistryOptions { concurrency: 2, ..crate::support::options() };
     let registry =
         granary_registry::Registry::new(server.host().parse().unwrap(), crate::support::http(), options);
-    let fresh = TransferOptions { fresh_repository: true, ..TransferOptions::default() };
-    registry.push_content(&app(), &crate::support::content(&image), &fresh).await.unwrap_err();
+    let fresh = PlanOptions { fresh_repository: true, ..PlanOptions::default() };
+    registry.push_content(&app(), &crate::support::content(&image), fresh).await.unwrap_err();
     let begun = server.count(|r| r.method == "PUT" && r.path.contains("/manifests/"));
     assert!(begun <= 3, "{:#?}", log(&server));
 }
@@ -317,7 +314,7 @@ async fn a_registry_that_wants_the_subject_first_gets_it_first() {
     for manifest in [&sbom, &signature] {
         server.fault(Fault::on("PUT", manifest.digest().as_str(), Action::status(404)));
     }
-    let report = registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap();
+    let report = registry.push_content(&app(), &content, PlanOptions::default()).await.unwrap();
     assert_eq!((report.manifests, report.referrers), (5, 2));
     assert_eq!(server.referrers("acme/app", image.digest()), [sbom.digest().to_string()]);
     assert_eq!(server.referrers("acme/app", sbom.digest().as_str()), [signature.digest().to_string()]);
@@ -326,7 +323,7 @@ async fn a_registry_that_wants_the_subject_first_gets_it_first() {
     let registry = anonymous(&server);
     registry.referrers(&app(), top.digest(), None).await.unwrap();
     server.fault(Fault::on("PUT", sbom.digest().as_str(), Action::status(404)).times(2));
-    let error = registry.push_content(&app(), &content, &TransferOptions::default()).await.unwrap_err();
+    let error = registry.push_content(&app(), &content, PlanOptions::default()).await.unwrap_err();
     let TransferError::Registry(error) = error else { panic!("{error}") };
     assert_eq!(error.class(), Class::Refused);
 }

@@ -5,9 +5,9 @@
 
 use bytes::Bytes;
 
+use super::call::Call;
 use super::options::Location;
 use super::reply::Reply;
-use super::server::Call;
 use super::state::{State, Upload, is_digest, sha256_digest};
 
 pub(crate) fn blob(call: &Call<'_>, state: &mut State, name: &str, digest: &str) -> Reply {

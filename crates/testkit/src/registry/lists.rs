@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use url::form_urlencoded::byte_serialize;
 
+use super::call::Call;
 use super::options::{LastPage, LinkStyle, Referrers};
 use super::reply::Reply;
-use super::server::Call;
 use super::state::{Manifest, State, is_digest, sha256_digest};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";

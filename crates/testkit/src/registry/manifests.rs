@@ -5,10 +5,10 @@
 
 use serde_json::{Value, json};
 
+use super::call::Call;
 use super::options::Referrers;
 use super::reply::Reply;
 use super::route::is_tag;
-use super::server::Call;
 use super::state::{State, is_digest, sha256_digest};
 
 const INDEX_TYPES: [&str; 2] =

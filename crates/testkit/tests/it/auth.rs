@@ -75,13 +75,13 @@ fn a_mount_needs_pull_on_its_source_in_the_same_token() {
 fn tokens_expire() {
     let mut options = Options::with_token("ci", "secret");
     if let Auth::Token { lifetime, .. } = &mut options.auth {
-        *lifetime = Duration::from_millis(150);
+        *lifetime = Duration::from_millis(1500);
     }
     let registry = Registry::start(options);
     let pull = token(&registry, &["repository:app:pull"]);
     let list = || ask(&registry, "GET", "/v2/app/tags/list", &[("authorization", &pull)], b"");
     assert_eq!(list().status, 404, "allowed, and not there");
-    std::thread::sleep(Duration::from_millis(200));
+    std::thread::sleep(Duration::from_millis(1600));
     let refused = list();
     assert_eq!(refused.status, 401);
     assert!(refused.header("www-authenticate").ends_with("error=\"invalid_token\""));

@@ -141,7 +141,7 @@ fn answers_come_late_or_never() {
 
 #[test]
 fn latency_is_added_to_each_request_but_not_one_after_the_other() {
-    let registry = Registry::start(Options { latency: Duration::from_millis(100), ..Options::default() });
+    let registry = Registry::start(Options { latency: Duration::from_millis(400), ..Options::default() });
     let before = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..5 {
@@ -149,7 +149,7 @@ fn latency_is_added_to_each_request_but_not_one_after_the_other() {
         }
     });
     let took = before.elapsed();
-    assert!((100..400).contains(&took.as_millis()), "{took:?}");
+    assert!((400..2000).contains(&took.as_millis()), "{took:?}");
 }
 
 #[test]

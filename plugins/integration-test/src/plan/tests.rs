@@ -21,7 +21,7 @@ fn index(platforms: &[&str]) -> (Digest, Manifest) {
         media_type::OCI_INDEX,
     )
     .unwrap();
-    (raw.digest().clone(), raw.parse().unwrap())
+    (raw.digest().clone(), raw.parse().unwrap().clone())
 }
 
 fn found() -> FoundSet {

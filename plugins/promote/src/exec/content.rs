@@ -2,7 +2,7 @@
 
 use futures_util::future::{try_join, try_join_all};
 use granary_plugin::Failure;
-use granary_registry::{CopyOptions, TransferOptions, TransferPlan};
+use granary_registry::{CopyOptions, PlanOptions, TransferPlan};
 use granary_suite::{Sending, registry_failure, target_failure, transfer_failure, transfer_progress};
 
 use super::{Manifests, Promotion, Subject};
@@ -13,7 +13,6 @@ use crate::sites::Target;
 /// One member's way into the target.
 pub(crate) struct Copy {
     place: Place,
-    options: TransferOptions,
     /// What it takes.
     pub(crate) plan: TransferPlan,
 }
@@ -43,9 +42,9 @@ impl Promotion<'_> {
                 content.map_err(registry_failure)
             };
             let (content, is_new) = try_join(reading, is_new(target, &place, target_is_new)).await?;
-            let options = TransferOptions { fresh_repository: is_new, ..TransferOptions::default() };
-            let plan = target.registry.plan_transfer(&place.repository, &content, &options).await;
-            Ok::<_, Failure>(Copy { place, options, plan: plan.map_err(transfer_failure)? })
+            let options = PlanOptions { fresh_repository: is_new, top_absent: false };
+            let plan = target.registry.plan_transfer(&place.repository, &content, options).await;
+            Ok::<_, Failure>(Copy { place, plan: plan.map_err(transfer_failure)? })
         });
         try_join_all(plans).await
     }
@@ -66,7 +65,7 @@ impl Promotion<'_> {
             let registry = self.sites.registry(copy.place.side);
             let place = self.sites.name(&copy.place);
             let sending = Sending { context: self.context, registry, place: &place };
-            sending.send_among(&copy.plan, &copy.options, &shown).await
+            sending.send_among(&copy.plan, &shown).await
         });
         shown.during(try_join_all(send)).await.map_err(transfer_failure)?;
         Ok(!missing.is_empty())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use granary_oci::{RawManifest, Repository, TagOrDigest};
 use granary_plugin::{Context, Failure, Progress};
-use granary_registry::{Content, CopyOptions, Registry, TransferOptions, TransferPlan};
+use granary_registry::{Content, CopyOptions, PlanOptions, Registry, TransferPlan};
 use granary_suite::{Sending, registry_failure};
 
 use super::failures::transfer_failure;
@@ -30,9 +30,9 @@ impl Loaded {
     /// With exit code 20, if the content cannot be published; else if a registry fails.
     pub async fn plan(&self, registry: &Registry, is_empty: bool) -> Result<Option<TransferPlan>, Failure> {
         let place = &self.member.repository;
-        let options = TransferOptions { fresh_repository: is_empty, ..TransferOptions::default() };
+        let options = PlanOptions { fresh_repository: is_empty, top_absent: false };
         match &self.bytes {
-            Bytes::Local(content) => planned(registry, place, content, &options).await,
+            Bytes::Local(content) => planned(registry, place, content, options).await,
             Bytes::Remote { .. } if self.is_in_place(registry) => Ok(None),
             Bytes::Remote { registry: from, repository } => {
                 // If it is there, its content need not be read at the other end.
@@ -44,7 +44,7 @@ impl Loaded {
                 }
                 let read = from.read_content_of(repository, &self.top, &CopyOptions::default()).await;
                 let content = read.map_err(registry_failure)?;
-                planned(registry, place, &content, &TransferOptions { top_absent: true, ..options }).await
+                planned(registry, place, &content, PlanOptions { top_absent: true, ..options }).await
             }
         }
     }
@@ -70,7 +70,7 @@ impl Loaded {
             return Ok(false);
         };
         let sending = Sending { context, registry, place };
-        let sent = sending.send_among(plan, &TransferOptions::default(), shown).await;
+        let sent = sending.send_among(plan, shown).await;
         sent.map_err(transfer_failure)?;
         Ok(!plan.is_empty())
     }
@@ -80,7 +80,7 @@ async fn planned(
     registry: &Registry,
     place: &Repository,
     content: &Content,
-    options: &TransferOptions,
+    options: PlanOptions,
 ) -> Result<Option<TransferPlan>, Failure> {
     let plan = registry.plan_transfer(place, content, options).await.map_err(transfer_failure)?;
     Ok(Some(plan))

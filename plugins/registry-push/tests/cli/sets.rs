@@ -44,7 +44,7 @@ fn cost(registry: &Registry, run: &Run) -> (usize, usize) {
 }
 
 /// Answers come this late, so that requests which go together are seen to.
-const LATENCY: Duration = Duration::from_millis(30);
+const LATENCY: Duration = Duration::from_millis(100);
 
 /// Round trips, as gaps in time: to be looked at, not asserted on a machine that is busy.
 #[expect(clippy::print_stdout, reason = "the counts, with --nocapture")]
