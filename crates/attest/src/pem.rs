@@ -29,7 +29,7 @@ impl Block {
     pub(crate) fn der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         // RFC 1421 headers stand before the body of "traditional" encrypted keys of OpenSSL.
         if self.body.contains("Proc-Type:") {
-            return Err(KeyError::Encrypted { label: self.label.clone() });
+            return Err(KeyError::UnsupportedEncryption { label: self.label.clone() });
         }
         let base64: Zeroizing<String> = Zeroizing::new(self.body.split_ascii_whitespace().collect());
         match STANDARD.decode(base64.as_bytes()) {

@@ -112,10 +112,10 @@ pub struct TestRun {
     /// Name of the test environment. Evidence is judged per environment.
     pub environment: String,
     /// When the first attempt began.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "crate::time")]
     pub started_on: Timestamp,
     /// When the last attempt ended. The newest decides.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "crate::time")]
     pub finished_on: Timestamp,
     /// How often the suite was run, 1 or more.
     pub attempts: u32,
@@ -177,20 +177,6 @@ impl TestRun {
             return bad("attempts", &self.attempts, "1 or more");
         }
         Ok(())
-    }
-}
-
-/// Times as RFC 3339 in UTC (`2026-11-20T20:45:04Z`); read with any offset, a time without one is refused.
-mod rfc3339 {
-    use jiff::Timestamp;
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(time)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
