@@ -71,6 +71,18 @@ impl Http {
         Err(refused(&hop, format!("more than {MAX_REDIRECTS} in a row")))
     }
 
+    /// Sends a request once and leaves a redirect to the caller. Any status is an answer.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_without_following(
+        &self,
+        request: &Request,
+        deadline: Deadline,
+    ) -> Result<Response, HttpError> {
+        self.send_hop(request, deadline).await
+    }
+
     /// Sends a request once and reads the whole answer, at most `limit` bytes of it.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Keys and certificates that a setting gives as text or as a path.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use granary_redact::Secret;
 
@@ -74,15 +74,31 @@ impl Pem {
 }
 
 /// The text of a file, or `None` where it is longer than [`LONGEST_FILE`].
-pub(crate) fn read_bounded(path: &std::path::Path) -> std::io::Result<Option<String>> {
+pub(crate) fn read_bounded(path: &Path) -> std::io::Result<Option<String>> {
+    read_file(path, LONGEST_FILE)
+}
+
+/// The text of a regular file that somebody else may have written, or `None` where it has more than `most`
+/// bytes.
+///
+/// # Errors
+/// As for any file; also where it is a folder, a pipe or not UTF-8.
+pub fn read_file(path: &Path, most: u64) -> std::io::Result<Option<String>> {
     // Looked at before it is opened: a named pipe that an earlier step left waits for a writer for ever, and
     // reading blocks the thread on which signals and the deadline are watched.
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
-    Ok((text.len() as u64 <= LONGEST_FILE).then_some(text))
+    // The bound may fall within a character, which is no reason to call the file unreadable.
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Ok(None);
+    }
+    let invalid = |error: std::string::FromUtf8Error| {
+        std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error())
+    };
+    String::from_utf8(bytes).map(Some).map_err(invalid)
 }
 
 impl From<PemError> for Failure {
@@ -96,6 +112,20 @@ impl From<PemError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_its_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "aü").unwrap();
+        assert_eq!(read_file(&path, 3).unwrap().as_deref(), Some("aü"));
+        // Within a character, too.
+        assert_eq!((read_file(&path, 2).unwrap(), read_file(&path, 1).unwrap()), (None, None));
+        std::fs::write(&path, b"hunter2 \xff").unwrap();
+        let error = read_file(&path, 100).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+        assert!(!format!("{error:?}").contains("104"), "the content is not in the error: {error:?}");
+    }
 
     #[test]
     fn text_and_path_are_told_apart_and_a_wrong_file_is_named() {

@@ -10,7 +10,8 @@ use crate::failure::{Failure, Refusal};
 
 pub(crate) use env_file::variables;
 pub use env_file::{NameCollision, digest_variables};
-pub(crate) use files::{Target, WriteError, write};
+pub(crate) use files::{Target, write};
+pub use files::{WriteError, prepare_file, write_file};
 
 /// How a run ended well. A run that ends badly is a [`Failure`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -45,8 +45,8 @@ pub trait Plugin {
     const NAME: &'static str;
     /// One line on what it does.
     const ABOUT: &'static str;
-    /// Its settings: [`crate::COMMON`] and what else it has. A setting called `action` with a choice of
-    /// words can by hand be given as a subcommand.
+    /// Its settings: [`crate::COMMON`] and what else it has. A setting called `action` or `mode` with a
+    /// choice of words can by hand be given as a subcommand.
     const GROUPS: &'static [&'static Group];
     /// How to call it.
     const EXAMPLES: &'static [Example];

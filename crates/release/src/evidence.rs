@@ -3,13 +3,14 @@
 //! Takes what signed statements *say*; that they are signed, and by whom, is established before
 //! (crate `attest`). No setting gets around this module: break-glass overrides time and approvals.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use granary_oci::Digest;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{CommitId, ReleaseSet};
+use crate::{CommitId, ReleaseSet, TestPattern};
 
 /// Most bundles that are looked at. More is not evidence but an attempt to hide some.
 pub const MAX_BUNDLES: usize = 50;
@@ -17,10 +18,13 @@ pub const MAX_BUNDLES: usize = 50;
 /// How far ahead of our clock a test may have finished: clocks of two machines differ.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// How a test run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Most names that a refusal lists: it is read in a log.
+const MAX_NAMES: usize = 5;
+
+/// How a test run ended, from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TestOutcome {
-    /// No test failed or warned: the only result that lets a set through.
+    /// No test failed or warned: the only result that lets a set through unless the rules say otherwise.
     Passed,
     /// No test failed, some warned.
     Warned,
@@ -59,8 +63,33 @@ pub struct TestRun {
     pub finished_on: Timestamp,
     /// Names of the tests that passed.
     pub passed: Vec<String>,
+    /// Names of the tests that passed with a warning, e.g. only when repeated.
+    pub warned: Vec<String>,
     /// Names of the tests that failed.
     pub failed: Vec<String>,
+    /// How often the tests were run until they ended so.
+    pub attempts: u32,
+    /// Whether the tests could read the key that signed this. Told to readers, judged by nobody.
+    pub key_exposed: bool,
+    /// Where a reader finds the run, where it says so. Told to readers, judged by nobody.
+    pub url: Option<String>,
+}
+
+impl TestRun {
+    /// How it ended, all that it says taken together: of two contradicting statements the worse counts.
+    pub fn outcome(&self) -> TestOutcome {
+        let named = match (self.failed.is_empty(), self.warned.is_empty()) {
+            (false, _) => TestOutcome::Failed,
+            (true, false) => TestOutcome::Warned,
+            (true, true) => TestOutcome::Passed,
+        };
+        self.result.max(named)
+    }
+
+    /// Names of the tests that ran to a good end. Whether a warning is one is settled before anybody asks.
+    fn good(&self) -> impl Iterator<Item = &str> {
+        self.passed.iter().chain(&self.warned).map(String::as_str)
+    }
 }
 
 /// What is asked of evidence.
@@ -68,6 +97,12 @@ pub struct TestRun {
 pub struct EvidenceRules {
     /// Oldest test run that still counts.
     pub max_age: Duration,
+    /// Tests that must have passed, each in at least one environment.
+    pub required_tests: Vec<TestPattern>,
+    /// Environments that must have spoken. Others may, and must have passed too.
+    pub environments: Vec<String>,
+    /// Whether WARNED is good enough.
+    pub allow_warned: bool,
 }
 
 /// Why evidence does not let a set through: which rule, what was found, what would satisfy it.
@@ -84,7 +119,8 @@ pub struct Rejection {
 /// The answer of [`judge`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The test runs that let the set through: the newest of each environment.
+    /// The test runs that let the set through: the newest of each environment, and all of those that ended in
+    /// the same instant.
     Accepted(Vec<TestRun>),
     /// No trusted statement yet; waiting may help.
     Missing(Rejection),
@@ -92,8 +128,9 @@ pub enum Verdict {
     Rejected(Rejection),
 }
 
-/// Judges the test runs of a set: in each environment the newest decides, and every environment that
-/// has spoken must have passed.
+/// Judges the test runs of a set: in each environment the newest decides, every environment that has spoken
+/// must have passed, every environment that is asked for must have spoken, and among all of them every
+/// required test must have passed.
 pub fn judge(
     set_digest: &Digest,
     set: &ReleaseSet,
@@ -101,16 +138,7 @@ pub fn judge(
     rules: &EvidenceRules,
     now: Timestamp,
 ) -> Verdict {
-    let mut newest: BTreeMap<&str, &TestRun> = BTreeMap::new();
-    for run in runs {
-        let known = newest.entry(&run.environment).or_insert(run);
-        // Of two that ended in the same instant the worse one counts, whatever order they came in.
-        let newer = (run.finished_on, run.result != TestOutcome::Passed)
-            > (known.finished_on, known.result != TestOutcome::Passed);
-        if newer {
-            *known = run;
-        }
-    }
+    let newest = newest(runs);
     if newest.is_empty() {
         return Verdict::Missing(Rejection {
             rule: "evidence",
@@ -118,14 +146,39 @@ pub fn judge(
             needed: "a test-result statement signed by a key in `trusted_keys`".to_owned(),
         });
     }
-    for run in newest.values() {
-        if let Some(rejection) = reject(set_digest, set, run, rules, now) {
-            return Verdict::Rejected(rejection);
-        }
+    let mut each = newest.values().flatten();
+    if let Some(rejection) = each.find_map(|run| reject(set_digest, set, run, rules, now)) {
+        return Verdict::Rejected(rejection);
     }
-    Verdict::Accepted(newest.into_values().cloned().collect())
+    // A test of the environments that are still to speak may be among the required ones, so they come first.
+    if let Some(rejection) = silent(&newest, rules) {
+        return Verdict::Missing(rejection);
+    }
+    if let Some(rejection) = unmet(&newest, rules) {
+        return Verdict::Rejected(rejection);
+    }
+    Verdict::Accepted(newest.into_values().flatten().cloned().collect())
 }
 
+/// The newest test runs by environment. Of several that ended in the same instant none is the newest, so all
+/// are judged, and the order in which a registry lists them is nobody's advantage.
+fn newest(runs: &[TestRun]) -> BTreeMap<&str, Vec<&TestRun>> {
+    let mut newest: BTreeMap<&str, Vec<&TestRun>> = BTreeMap::new();
+    for run in runs {
+        let known = newest.entry(&run.environment).or_default();
+        match known.first().map(|known| run.finished_on.cmp(&known.finished_on)) {
+            Some(Ordering::Less) => {}
+            Some(Ordering::Equal) => known.push(run),
+            Some(Ordering::Greater) | None => *known = vec![run],
+        }
+    }
+    for same_instant in newest.values_mut() {
+        same_instant.sort_by_key(|run| &run.bundle);
+    }
+    newest
+}
+
+/// Why one test run keeps the set out, whatever the others say.
 fn reject(
     set_digest: &Digest,
     set: &ReleaseSet,
@@ -137,19 +190,20 @@ fn reject(
     let rejection = |rule, found: String, needed: String| {
         Some(Rejection { rule, found: format!("{found} ({by})"), needed })
     };
-    if run.set != *set_digest || !run.subjects.contains(set_digest) {
+    if run.set != *set_digest {
         return rejection(
             "evidence.subject",
             format!("evidence for set {}", run.set),
             format!("evidence for set {set_digest}"),
         );
     }
-    if let Some(member) = set.members.iter().find(|member| !run.subjects.contains(&member.digest)) {
-        let found = format!("evidence that does not name member `{}`", member.name);
+    // The members need not be named beside it: the set names them by their hashes, so that who vouches for the
+    // set vouches for them. What others sign (`cosign attest`) has one subject.
+    if !run.subjects.contains(set_digest) {
         return rejection(
             "evidence.subject",
-            found,
-            format!("evidence that names {} as a subject", member.digest),
+            "evidence that does not name the set as a subject".to_owned(),
+            format!("evidence that names {set_digest} as a subject"),
         );
     }
     if run.commit != set.commit {
@@ -159,15 +213,33 @@ fn reject(
             format!("evidence for commit {}", set.commit),
         );
     }
-    if run.result != TestOutcome::Passed || !run.failed.is_empty() {
-        let names = run.failed.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let found = match names.is_empty() {
-            true => format!("result {}", run.result),
-            false => format!("result {}, {} failed: {names}", run.result, run.failed.len()),
-        };
-        return rejection("evidence.result", found, "result PASSED without failed tests".to_owned());
+    match run.outcome() {
+        TestOutcome::Passed => {}
+        TestOutcome::Warned if rules.allow_warned => {}
+        TestOutcome::Warned => {
+            let found = match run.warned.is_empty() {
+                true => format!("result {}", run.result),
+                false => format!(
+                    "result {}, {} passed with a warning only: {}",
+                    run.result,
+                    run.warned.len(),
+                    names(&run.warned)
+                ),
+            };
+            let needed = "result PASSED; with `allow_warned` WARNED will do".to_owned();
+            return rejection("evidence.result", found, needed);
+        }
+        TestOutcome::Failed => {
+            let found = match run.failed.is_empty() {
+                true => format!("result {}", run.result),
+                false => {
+                    format!("result {}, {} failed: {}", run.result, run.failed.len(), names(&run.failed))
+                }
+            };
+            return rejection("evidence.result", found, "result PASSED without failed tests".to_owned());
+        }
     }
-    if run.passed.is_empty() {
+    if run.good().next().is_none() {
         return rejection("evidence.tests", "no test ran".to_owned(), "at least one passed test".to_owned());
     }
     let age = now.duration_since(run.finished_on);
@@ -191,108 +263,59 @@ fn reject(
     None
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Member;
-
-    const NOW: &str = "2026-11-21T12:00:00Z";
-
-    fn set() -> ReleaseSet {
-        let member = |name: &str| Member {
-            name: name.to_owned(),
-            repository: name.parse().unwrap(),
-            digest: Digest::of(name.as_bytes()),
-            media_type: "m".to_owned(),
-            size: 1,
-        };
-        ReleaseSet {
-            commit: "a".repeat(40).parse().unwrap(),
-            branch: None,
-            candidate: "0.1.1-rc.1".parse().unwrap(),
-            order: None,
-            pipeline_url: None,
-            created: Timestamp::UNIX_EPOCH,
-            members: vec![member("app"), member("web")],
-            replaces: None,
-        }
+/// Which environments were asked for and have not spoken.
+fn silent(newest: &BTreeMap<&str, Vec<&TestRun>>, rules: &EvidenceRules) -> Option<Rejection> {
+    let wanted = rules.environments.iter();
+    let silent: Vec<&str> =
+        wanted.map(String::as_str).filter(|environment| !newest.contains_key(environment)).collect();
+    if silent.is_empty() {
+        return None;
     }
-
-    fn run() -> TestRun {
-        let digest = set().to_manifest().digest().clone();
-        TestRun {
-            key: "ci".to_owned(),
-            bundle: Digest::of(b"bundle"),
-            subjects: vec![digest.clone(), Digest::of(b"app"), Digest::of(b"web")],
-            result: TestOutcome::Passed,
-            commit: "a".repeat(40).parse().unwrap(),
-            set: digest,
-            environment: "integration".to_owned(),
-            finished_on: "2026-11-21T11:00:00Z".parse().unwrap(),
-            passed: vec!["login works".to_owned()],
-            failed: vec![],
-        }
-    }
-
-    fn verdict(runs: &[TestRun]) -> Verdict {
-        let set = set();
-        let rules = EvidenceRules { max_age: Duration::from_secs(7 * 86400) };
-        judge(set.to_manifest().digest(), &set, runs, &rules, NOW.parse().unwrap())
-    }
-
-    #[test]
-    fn one_good_run_is_enough() {
-        assert_eq!(verdict(&[run()]), Verdict::Accepted(vec![run()]));
-        assert!(matches!(verdict(&[]), Verdict::Missing(_)));
-    }
-
-    #[test]
-    fn every_rule_refuses_by_name() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let other = Digest::of(b"other");
-        let table = [
-            ("evidence.result", TestRun { result: TestOutcome::Failed, ..run() }),
-            ("evidence.result", TestRun { result: TestOutcome::Warned, ..run() }),
-            ("evidence.result", TestRun { failed: vec!["login".to_owned()], ..run() }),
-            ("evidence.tests", TestRun { passed: vec![], ..run() }),
-            ("evidence.subject", TestRun { set: other.clone(), ..run() }),
-            ("evidence.subject", TestRun { subjects: vec![other], ..run() }),
-            ("evidence.subject", TestRun { subjects: run().subjects[..2].to_vec(), ..run() }),
-            ("evidence.commit", TestRun { commit: "b".repeat(40).parse().unwrap(), ..run() }),
-            ("evidence.age", TestRun { finished_on: at("2026-11-14T11:59:59Z"), ..run() }),
-            ("evidence.age", TestRun { finished_on: at("2026-11-21T12:05:01Z"), ..run() }),
-        ];
-        for (rule, run) in table {
-            let Verdict::Rejected(rejection) = verdict(std::slice::from_ref(&run)) else {
-                panic!("{rule}: {run:?} was not rejected")
-            };
-            assert_eq!(rejection.rule, rule, "{run:?}");
-        }
-        for edge in ["2026-11-14T12:00:00Z", "2026-11-21T12:05:00Z"] {
-            assert!(
-                matches!(verdict(&[TestRun { finished_on: at(edge), ..run() }]), Verdict::Accepted(_)),
-                "{edge}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_newest_of_each_environment_decides() {
-        let later = |result: TestOutcome, environment: &str| TestRun {
-            result,
-            environment: environment.to_owned(),
-            finished_on: "2026-11-21T11:30:00Z".parse().unwrap(),
-            ..run()
-        };
-        assert!(matches!(verdict(&[later(TestOutcome::Failed, "integration"), run()]), Verdict::Rejected(_)));
-        assert!(matches!(verdict(&[run(), later(TestOutcome::Failed, "staging")]), Verdict::Rejected(_)));
-        let tie = TestRun { result: TestOutcome::Failed, ..run() };
-        assert!(matches!(verdict(&[tie.clone(), run()]), Verdict::Rejected(_)));
-        assert!(matches!(verdict(&[run(), tie]), Verdict::Rejected(_)));
-        let failed_before = TestRun { result: TestOutcome::Failed, ..run() };
-        assert!(matches!(
-            verdict(&[failed_before, later(TestOutcome::Passed, "integration")]),
-            Verdict::Accepted(_)
-        ));
-    }
+    let spoken: Vec<&str> = newest.keys().copied().collect();
+    Some(Rejection {
+        rule: "evidence.environment",
+        found: format!("evidence from {} only", quoted(&spoken)),
+        needed: format!("evidence from {} (`required_environments`)", quoted(&silent)),
+    })
 }
+
+/// Which required tests passed nowhere.
+fn unmet(newest: &BTreeMap<&str, Vec<&TestRun>>, rules: &EvidenceRules) -> Option<Rejection> {
+    let passed = || newest.values().flatten().flat_map(|run| run.good());
+    let unmet: Vec<&TestPattern> =
+        rules.required_tests.iter().filter(|pattern| !passed().any(|name| pattern.matches(name))).collect();
+    if unmet.is_empty() {
+        return None;
+    }
+    let mut alike: Vec<&str> = passed().filter(|name| unmet.iter().any(|it| it.is_like(name))).collect();
+    alike.sort_unstable();
+    alike.dedup();
+    let counts: Vec<String> = newest
+        .values()
+        .flatten()
+        .map(|run| format!("{} in `{}`", run.good().count(), run.environment))
+        .collect();
+    let asked: Vec<&str> = unmet.iter().map(|pattern| pattern.as_str()).collect();
+    let among = if alike.is_empty() { String::new() } else { format!(", among them {}", quoted(&alike)) };
+    Some(Rejection {
+        rule: "evidence.tests",
+        found: format!("no passed test matches {}; {} passed{among}", quoted(&asked), counts.join(", ")),
+        needed: "every test in `required_tests` passed in the newest run of some environment".to_owned(),
+    })
+}
+
+fn names(names: &[String]) -> String {
+    names.iter().take(MAX_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn quoted(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(MAX_NAMES);
+    let mut listed: Vec<String> = names.iter().take(MAX_NAMES).map(|name| format!("`{name}`")).collect();
+    if more > 0 {
+        listed.push(format!("{more} more"));
+    }
+    listed.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

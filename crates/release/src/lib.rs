@@ -8,6 +8,7 @@ mod commit;
 mod evidence;
 mod numbering;
 mod order;
+mod pattern;
 mod rc_claim;
 mod set;
 mod tags;
@@ -17,6 +18,7 @@ pub use commit::{CommitId, ParseCommitError};
 pub use evidence::{EvidenceRules, MAX_BUNDLES, Rejection, TestOutcome, TestRun, Verdict, judge};
 pub use numbering::{NumberingError, OnTaken, derived_version, next_base};
 pub use order::{Standing, standing};
+pub use pattern::{MAX_PATTERN_BYTES, ParsePatternError, TestPattern};
 pub use rc_claim::{
     MAX_RC_CLAIMS, RC_CLAIM_ARTIFACT_TYPE, RcClaimError, RcClaimName, RcClaimant, RcNext, Sequence,
 };

@@ -1,121 +1,206 @@
 //! Evidence in a registry: bundles attached to a digest, and what the trusted ones among them say.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use granary_attest::bundle;
-use granary_attest::test_result::{self, TestResult, TestResultError};
+use granary_attest::bundle::{self, Opened};
+use granary_attest::statement::Statement;
+use granary_attest::summary::{SUMMARY, Summary};
+use granary_attest::test_result::{self, TEST_RESULT, TestResult};
 use granary_attest::trust::TrustedKey;
 use granary_net::HttpError;
-use granary_oci::{
-    ArtifactManifest, Descriptor, Digest, Repository, TagOrDigest,
-};
+use granary_oci::{Descriptor, Digest, Repository, TagOrDigest};
 use granary_plugin::{Failure, Kind};
-use granary_registry::{BlobSource, BlobWay, ProtocolProblem, PushOptions, Registry, RegistryError};
+use granary_registry::{ProtocolProblem, Registry, RegistryError};
 use granary_release::{MAX_BUNDLES, TestOutcome, TestRun};
 use jiff::Timestamp;
 
 use crate::failures::registry_failure;
 
-const CREATED: &str = "org.opencontainers.image.created";
+/// A promotion, as a trusted statement tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedSummary {
+    /// Which trusted key signed it.
+    pub key: String,
+    /// Digest of the bundle, so that a reader can name it.
+    pub bundle: Digest,
+    /// Everything it speaks of; the digest that was asked about is among them.
+    pub subjects: Vec<Digest>,
+    /// What it says.
+    pub summary: Summary,
+}
 
 /// What was found on a digest.
 #[derive(Clone, Debug, Default)]
 pub struct Collected {
-    /// What trusted keys say.
+    /// Test runs, as keys that may speak of tests tell them.
     pub runs: Vec<TestRun>,
+    /// Promotions, as keys that may speak of promotions tell them.
+    pub summaries: Vec<SignedSummary>,
     /// Bundles that count neither for nor against, and why.
     pub ignored: Vec<String>,
 }
 
-/// Reads every test result attached to `subject` that a trusted key signed.
+/// Reads every test result attached to `subject` that a trusted key signed. See [`collect`].
 ///
 /// # Errors
-/// If the registry fails, or if so many bundles are attached that some may have been put there to hide
-/// others.
+/// As [`collect`].
 pub async fn collect_test_runs(
     registry: &Registry,
     repository: &Repository,
     subject: &Digest,
     keys: &[TrustedKey],
 ) -> Result<Collected, Failure> {
-    let referrers =
+    collect(registry, repository, subject, keys, &[]).await
+}
+
+/// Reads every verification summary attached to `subject` that a trusted key signed. See [`collect`].
+///
+/// # Errors
+/// As [`collect`].
+pub async fn collect_summaries(
+    registry: &Registry,
+    repository: &Repository,
+    subject: &Digest,
+    keys: &[TrustedKey],
+) -> Result<Collected, Failure> {
+    collect(registry, repository, subject, &[], keys).await
+}
+
+/// Reads what is attached to `subject`: test results that one of `test_keys` signed, and verification
+/// summaries that one of `promoter_keys` signed, with one listing. Without keys for a kind that kind is not
+/// asked for, and passed over in silence; so is what its own annotation calls something else altogether.
+///
+/// The keys of one kind never speak for the other. A promoter's key that is limited to `environments` is
+/// limited to these stages.
+///
+/// # Errors
+/// If the registry fails, or if so many bundles are attached that some may have been put there to hide
+/// others.
+pub async fn collect(
+    registry: &Registry,
+    repository: &Repository,
+    subject: &Digest,
+    test_keys: &[TrustedKey],
+    promoter_keys: &[TrustedKey],
+) -> Result<Collected, Failure> {
+    let trust = Trust { test_keys, promoter_keys, all: [test_keys, promoter_keys].concat() };
+    let mut referrers =
         registry.referrers(repository, subject, Some(bundle::MEDIA_TYPE)).await.map_err(registry_failure)?;
+    referrers.retain(|referrer| trust.asks_for(referrer));
     if referrers.len() > MAX_BUNDLES {
         let found = format!("{} bundles on {subject}", referrers.len());
         return Err(Failure::new(Kind::Evidence, format!("refusing to judge {found}"))
             .refusing("evidence.count", found, format!("at most {MAX_BUNDLES}"))
             .hint("remove the bundles that nobody needs, or publish the commit anew"));
     }
-    let read = referrers.iter().map(|referrer| read_bundle(registry, repository, referrer, keys));
+    let read = referrers.iter().map(async |referrer| {
+        let reading = match read_bundle(registry, repository, referrer).await? {
+            Ok(bytes) => trust.read(&bytes, &referrer.digest, subject),
+            Err(reason) => Err(reason),
+        };
+        Ok::<_, Failure>((&referrer.digest, reading))
+    });
     let mut collected = Collected::default();
-    for outcome in try_join_all(read).await? {
-        match outcome {
-            Reading::Run(run) => collected.runs.push(*run),
-            Reading::Ignored(reason) => collected.ignored.push(reason),
+    for (digest, reading) in try_join_all(read).await? {
+        match reading {
+            Ok(Reading::Run(run)) => collected.runs.push(*run),
+            Ok(Reading::Summary(summary)) => collected.summaries.push(*summary),
+            Ok(Reading::NotAskedFor) => {}
+            Err(reason) => collected.ignored.push(format!("{digest}: {reason}")),
         }
     }
     Ok(collected)
 }
 
-enum Reading {
-    Run(Box<TestRun>),
-    Ignored(String),
+/// Whose word counts for what.
+struct Trust<'k> {
+    test_keys: &'k [TrustedKey],
+    promoter_keys: &'k [TrustedKey],
+    all: Vec<TrustedKey>,
 }
 
+/// What a bundle says. Why it says nothing that counts is the `Err` beside it.
+enum Reading {
+    Run(Box<TestRun>),
+    Summary(Box<SignedSummary>),
+    NotAskedFor,
+}
+
+impl Trust<'_> {
+    /// Whether a referrer is worth fetching, by what it calls itself. The annotation is unsigned: whoever can
+    /// write a wrong one into the listing can as well leave the referrer out of it.
+    fn asks_for(&self, referrer: &Descriptor) -> bool {
+        let annotations = referrer.annotations.as_ref();
+        match annotations.and_then(|all| all.get(bundle::PREDICATE_TYPE_ANNOTATION)).map(String::as_str) {
+            None => true,
+            Some(TEST_RESULT) => !self.test_keys.is_empty(),
+            Some(SUMMARY) => !self.promoter_keys.is_empty(),
+            Some(_) => false,
+        }
+    }
+
+    fn read(&self, bytes: &[u8], digest: &Digest, subject: &Digest) -> Result<Reading, String> {
+        let opened = bundle::open(bytes, &self.all).map_err(|error| with_causes(&error))?;
+        let keys = match opened.statement.predicate_type.as_str() {
+            TEST_RESULT => self.test_keys,
+            SUMMARY => self.promoter_keys,
+            other => return Err(format!("it speaks of {other}")),
+        };
+        if keys.is_empty() {
+            return Ok(Reading::NotAskedFor);
+        }
+        let Some(key) = keys.iter().find(|key| key.key == opened.key.key) else {
+            return Err(format!(
+                "key `{}` may not sign {}",
+                opened.key.name, opened.statement.predicate_type
+            ));
+        };
+        let opened = Opened { key, ..opened };
+        match opened.statement.predicate_type.as_str() {
+            TEST_RESULT => test_run(&opened, digest).map(|run| Reading::Run(Box::new(run))),
+            _ => summary(&opened, digest, subject).map(|summary| Reading::Summary(Box::new(summary))),
+        }
+    }
+}
+
+/// Fetches one bundle. The inner `Err` says why there is none, which is nobody's failure.
 async fn read_bundle(
     registry: &Registry,
     repository: &Repository,
     referrer: &Descriptor,
-    keys: &[TrustedKey],
-) -> Result<Reading, Failure> {
-    let digest = &referrer.digest;
-    let ignored = |reason: String| Ok(Reading::Ignored(format!("{digest}: {reason}")));
-    let manifest =
-        registry.manifest(repository, &TagOrDigest::from(digest)).await.map_err(registry_failure)?;
-    let Some(manifest) = manifest else { return ignored("it is listed but not there".to_owned()) };
+) -> Result<Result<Bytes, String>, Failure> {
+    let reference = TagOrDigest::from(&referrer.digest);
+    let manifest = registry.manifest(repository, &reference).await.map_err(registry_failure)?;
+    let Some(manifest) = manifest else { return Ok(Err("it is listed but not there".to_owned())) };
     let layers = match manifest.parse() {
-        Ok(manifest) => manifest.layers.clone(),
-        Err(error) => return ignored(with_causes(&error)),
+        Ok(manifest) => &manifest.layers,
+        Err(error) => return Ok(Err(with_causes(&error))),
     };
     let [layer] = layers.as_slice() else {
-        return ignored(format!("{} layers instead of one bundle", layers.len()));
+        return Ok(Err(format!("{} layers instead of one bundle", layers.len())));
     };
     if layer.size > bundle::MAX_BUNDLE_BYTES as u64 {
-        return ignored(format!("a bundle of {} bytes", layer.size));
+        return Ok(Err(format!("a bundle of {} bytes", layer.size)));
     }
-    let bytes = match registry.blob(repository, layer, bundle::MAX_BUNDLE_BYTES as u64).await {
-        Ok(bytes) => bytes,
+    match registry.blob(repository, layer, bundle::MAX_BUNDLE_BYTES as u64).await {
+        Ok(bytes) => Ok(Ok(bytes)),
         // A descriptor that lies about its size is whoever wrote it, not the way here.
-        Err(error) if is_size(&error) => return ignored(with_causes(&error)),
-        Err(error) => return Err(registry_failure(error)),
-    };
-    let opened = match bundle::open(&bytes, keys) {
-        Ok(opened) => opened,
-        Err(error) => return ignored(with_causes(&error)),
-    };
-    let result = match TestResult::from_statement(&opened.statement) {
-        Ok(result) => result,
-        Err(TestResultError::OtherPredicate { found }) => return ignored(format!("it speaks of {found}")),
-        Err(error) => return ignored(with_causes(&error)),
-    };
+        Err(error) if is_size(&error) => Ok(Err(with_causes(&error))),
+        Err(error) => Err(registry_failure(error)),
+    }
+}
+
+fn test_run(opened: &Opened<'_>, bundle: &Digest) -> Result<TestRun, String> {
+    let result = TestResult::from_statement(&opened.statement).map_err(|error| with_causes(&error))?;
     let (key, run) = (opened.key, &result.run);
-    if !key.covers(&run.environment) {
-        return ignored(format!("key `{}` does not speak for environment `{}`", key.name, run.environment));
-    }
-    if !key.valid_at(run.finished_on) {
-        return ignored(format!("key `{}` was not valid on {}", key.name, run.finished_on));
-    }
+    speaks_for(key, "environment", &run.environment, run.finished_on)?;
     let (Ok(commit), Ok(set)) = (run.commit.parse(), run.set.parse()) else {
-        return ignored(format!("it names no commit and set but `{}` and `{}`", run.commit, run.set));
+        return Err(format!("it names no commit and set but `{}` and `{}`", run.commit, run.set));
     };
-    let subjects =
-        opened.statement.subjects.iter().filter_map(|subject| subject.sha256()?.parse().ok()).collect();
-    Ok(Reading::Run(Box::new(TestRun {
+    Ok(TestRun {
         key: key.name.clone(),
-        bundle: digest.clone(),
-        subjects,
+        bundle: bundle.clone(),
+        subjects: subjects(&opened.statement),
         result: match result.result {
             test_result::Outcome::Passed => TestOutcome::Passed,
             test_result::Outcome::Warned => TestOutcome::Warned,
@@ -123,11 +208,40 @@ async fn read_bundle(
         },
         commit,
         set,
-        environment: run.environment.clone(),
-        finished_on: run.finished_on,
-        passed: result.passed_tests.clone(),
-        failed: result.failed_tests.clone(),
-    })))
+        environment: result.run.environment,
+        finished_on: result.run.finished_on,
+        passed: result.passed_tests,
+        warned: result.warned_tests,
+        failed: result.failed_tests,
+        attempts: result.run.attempts,
+        key_exposed: result.run.key_exposed,
+        url: result.url,
+    })
+}
+
+fn summary(opened: &Opened<'_>, bundle: &Digest, subject: &Digest) -> Result<SignedSummary, String> {
+    let summary = Summary::from_statement(&opened.statement).map_err(|error| with_causes(&error))?;
+    speaks_for(opened.key, "stage", &summary.promotion.stage, summary.time_verified)?;
+    let subjects = subjects(&opened.statement);
+    // It may be genuine and lie beside another digest: what it promoted was something else.
+    if !subjects.contains(subject) {
+        return Err(format!("a summary that does not name {subject} as a subject"));
+    }
+    Ok(SignedSummary { key: opened.key.name.clone(), bundle: bundle.clone(), subjects, summary })
+}
+
+fn speaks_for(key: &TrustedKey, what: &str, place: &str, time: Timestamp) -> Result<(), String> {
+    if !key.covers(place) {
+        return Err(format!("key `{}` does not speak for {what} `{place}`", key.name));
+    }
+    if !key.valid_at(time) {
+        return Err(format!("key `{}` was not valid on {time}", key.name));
+    }
+    Ok(())
+}
+
+fn subjects(statement: &Statement) -> Vec<Digest> {
+    statement.subjects.iter().filter_map(|subject| subject.sha256()?.parse().ok()).collect()
 }
 
 /// An error with everything below it, on one line.
@@ -144,50 +258,4 @@ fn is_size(error: &RegistryError) -> bool {
         RegistryError::Unreachable { source, .. } => matches!(**source, HttpError::TooLarge { .. }),
         _ => false,
     }
-}
-
-/// Attaches a signed bundle, whose statement has this predicate type, to manifests of one repository;
-/// returns the digests of the referrers.
-///
-/// # Errors
-/// If the registry fails. What was attached before stays.
-pub async fn attach_bundle(
-    registry: &Registry,
-    repository: &Repository,
-    subjects: &[Descriptor],
-    predicate_type: &str,
-    bundle: Vec<u8>,
-    now: Timestamp,
-) -> Result<Vec<Digest>, Failure> {
-    let layer = Descriptor::of(bundle::MEDIA_TYPE, &bundle);
-    let annotations = BTreeMap::from([
-        (CREATED.to_owned(), now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
-        (bundle::CONTENT_ANNOTATION.to_owned(), bundle::CONTENT_DSSE.to_owned()),
-        (bundle::PREDICATE_TYPE_ANNOTATION.to_owned(), predicate_type.to_owned()),
-    ]);
-    let referrer = |subject: &Descriptor| {
-        ArtifactManifest::new(bundle::MEDIA_TYPE)
-            .with_layers(vec![layer.clone()])
-            .with_subject(subject)
-            .with_annotations(annotations.clone())
-            .build()
-    };
-    let attach = async {
-        let content = BlobSource::Bytes(Bytes::from(bundle));
-        // Just signed, so nobody can have pushed it.
-        let new = PushOptions { way: BlobWay::Upload, ..PushOptions::default() };
-        tokio::try_join!(
-            async { registry.push_empty(repository, false).await },
-            async { registry.push_blob(repository, &layer, &content, &new).await.map(|_| ()) },
-        )?;
-        let attach = subjects.iter().map(|subject| {
-            let manifest = referrer(subject);
-            async move {
-                registry.attach(repository, subject, &manifest).await?;
-                Ok(manifest.digest().clone())
-            }
-        });
-        try_join_all(attach).await
-    };
-    attach.await.map_err(registry_failure)
 }

@@ -4,6 +4,7 @@
 //! The one place that knows both the plugin contract (`plugin`) and registries (`registry`, `release`,
 //! `attest`). It decides nothing: rules are in `release`, orders of writes in the plugins.
 
+mod attach;
 mod branches;
 mod commit;
 mod committed;
@@ -11,6 +12,7 @@ mod connect;
 mod events;
 mod evidence;
 mod failures;
+mod keys;
 mod note;
 mod previous;
 mod records;
@@ -21,13 +23,15 @@ mod subject;
 mod target;
 mod transfer;
 
+pub use attach::{PushedBundle, attach_bundle, attach_pushed, push_bundle};
 pub use branches::{BadPattern, BranchPattern};
 pub use commit::{PipelineCommit, pipeline_commit};
 pub use committed::is_as_committed;
 pub use connect::{CONCURRENCY, connect, connect_elsewhere, http};
 pub use events::check_event;
-pub use evidence::{Collected, attach_bundle, collect_test_runs};
+pub use evidence::{Collected, SignedSummary, collect, collect_summaries, collect_test_runs};
 pub use failures::{registry_failure, set_failure, target_failure};
+pub use keys::SigningKeySettings;
 pub use note::{note_set, note_set_in, note_tags};
 pub use previous::{Previous, previous_result};
 pub use records::{Records, check_list};

@@ -3,25 +3,32 @@
 //! Tags are resolved before the tests and again after them: if they moved in between, there is no
 //! telling what was tested, and no evidence is made.
 
+mod attempts;
 mod commands;
+mod evidence;
+mod look;
+mod record;
 mod shares;
+mod summary;
+mod wait;
 
-use futures_util::future::try_join_all;
-use granary_attest::bundle::sign_statement;
 use granary_attest::key::SigningKey;
-use granary_attest::test_result::TEST_RESULT;
-use granary_oci::{Platform, TagOrDigest};
+use granary_net::Http;
+use granary_oci::{Platform, RegistryHost};
 use granary_plugin::{Context, Failure, Kind};
-use granary_redact::{Redactor, Secret};
 use granary_registry::Registry;
-use granary_release::{FoundSet, Member, TagKind};
-use granary_suite::{Records, attach_bundle, registry_failure};
+use granary_release::FoundSet;
 use jiff::Timestamp;
 
-use crate::plan::{Circumstances, Ran, is_under_test, older_than, own_platform, ran, statement, times};
+use crate::plan::{Ran, is_under_test, older_than};
 use crate::report;
-use crate::results::{Decision, Outcome, Verdict, decide};
+use crate::results::{Decision, Outcome, Verdict, decide, too_old};
 use crate::settings::{Mode, Settings};
+
+pub(crate) use self::look::{Look, Moment};
+pub(crate) use self::record::remove as remove_record;
+
+use self::record::RunRecord;
 
 /// A test run under way.
 pub struct TestRun<'a> {
@@ -29,22 +36,59 @@ pub struct TestRun<'a> {
     pub context: &'a Context,
     /// What it was asked to do.
     pub settings: &'a Settings,
-    /// The registry.
-    pub registry: &'a Registry,
-    /// The sets in the lead's repository.
-    pub records: &'a Records,
+    /// The registry's address, as the tests see it.
+    pub host: RegistryHost,
+    /// The registry. None where a copy of this program runs the tests: what it knows was found out when it
+    /// was installed, and whoever judges after it looks again.
+    pub registry: Option<&'a Registry>,
+    /// For `wait_for`.
+    pub http: &'a Http,
     /// What is under test.
     pub found: FoundSet,
+    /// Which manifests of that run here, where no registry can be asked.
+    pub parts: Vec<Ran>,
     /// What signs the evidence.
     pub key: Option<SigningKey>,
 }
 
-/// What the tests said, and when they ran if this step ran them.
-struct Tested {
+/// What came of the tests.
+struct Judged {
     outcome: Outcome,
+    decision: Decision,
+    /// When the first attempt began and the last one ended, if this step ran them.
     measured: Option<(Timestamp, Timestamp)>,
-    /// What is wrong although the results may look fine.
-    problems: Vec<String>,
+    history: History,
+}
+
+/// What is known of how the tests ran, whatever came of them.
+#[derive(Clone)]
+struct History {
+    /// When the first attempt began.
+    began: Option<Timestamp>,
+    /// How often they ran.
+    attempts: u32,
+    /// The command, as its setting has it.
+    command: Option<String>,
+}
+
+impl History {
+    /// Nobody has told.
+    const UNTOLD: History = History { began: None, attempts: 1, command: None };
+}
+
+/// Why there is no decision.
+struct Unjudged {
+    failure: Failure,
+    /// Whether it is about this candidate: its tests did not run to their end.
+    counts: bool,
+    history: History,
+}
+
+impl Unjudged {
+    /// Something lies there that is about another candidate.
+    fn about_another(failure: Failure) -> Self {
+        Unjudged { failure, counts: false, history: History::UNTOLD }
+    }
 }
 
 impl TestRun<'_> {
@@ -53,239 +97,151 @@ impl TestRun<'_> {
     /// # Errors
     /// With exit code 13 if the tests failed, and the others of DESIGN §6.
     pub async fn run(&self) -> Result<(), Failure> {
-        let (ran, platforms) = {
-            let (tags, parts) = (self.check_tags(Moment::Before), self.what_runs());
-            tokio::try_join!(tags, parts)?.1
+        let look = self.look();
+        let (ran, platforms) = match &look {
+            Some(look) => look.first().await?,
+            None => (self.parts.clone(), Vec::new()),
         };
         if self.context.common.dry_run {
             report::plan(self.context, self.settings, &self.found, self.words()?.as_deref());
             return Ok(());
         }
-        let tested = match self.test().await {
-            Ok(tested) => tested,
-            Err(failure) => {
-                self.attest_that_nothing_counts(&ran, platforms, &failure).await;
-                return Err(failure);
+        self.files().prepare()?;
+        let judged = match &self.settings.mode {
+            Mode::Run(commands) => self.run_commands(commands, &ran).await,
+            Mode::Report => self.report(&ran),
+        };
+        let judged = match judged {
+            Ok(judged) => judged,
+            Err(unjudged) => {
+                if unjudged.counts {
+                    self.attest_that_nothing_counts(&ran, platforms, &unjudged).await;
+                }
+                self.write_failure(&unjudged);
+                return Err(unjudged.failure);
             }
         };
-        if let Some(named) = &tested.outcome.named_digest
-            && !is_under_test(named, &self.found, &ran)
-        {
-            return Err(Failure::new(
-                Kind::BadInput,
-                format!("the results are about {named}, which is not under test"),
-            )
-            .hint(format!(
-                "under test is set {}; remove results that an earlier run left",
-                self.found.digest
-            )));
-        }
-        let mut decision = decide(&tested.outcome, &self.settings.rules);
-        tested.problems.iter().for_each(|problem| decision.object(problem));
-        let took = tested.measured.map(|(started, finished)| finished.duration_since(started));
-        report::tests(self.context, &tested.outcome, &decision, took.and_then(|took| took.try_into().ok()));
+        let written = self.write_summary(&judged);
+        let end = self.vouch(&ran, platforms, &judged, look.as_ref()).await;
+        self.ended(end, written)
+    }
+
+    /// Attaches evidence of what was decided, if nothing moved meanwhile.
+    async fn vouch(
+        &self,
+        ran: &[Ran],
+        platforms: Vec<Platform>,
+        judged: &Judged,
+        look: Option<&Look<'_>>,
+    ) -> Result<(), Failure> {
         self.context.stop.check()?;
         // In mode `report` the tests ran before the first look, which is the one after them already.
-        if matches!(self.settings.mode, Mode::Run(_)) {
-            self.check_tags(Moment::After).await?;
+        if let (Mode::Run(_), Some(look)) = (&self.settings.mode, look) {
+            look.check_tags(Moment::After).await?;
         }
-        self.attest(&ran, platforms, &decision, &tested).await?;
+        if self.settings.negative_control && judged.decision.result != Verdict::Failed {
+            return Err(report::control_passed(&judged.decision));
+        }
+        self.attest(ran, platforms, judged).await?;
+        self.verdict(judged)
+    }
+
+    /// The exit code that the decision comes to.
+    fn verdict(&self, judged: &Judged) -> Result<(), Failure> {
+        let decision = &judged.decision;
+        let output = &self.context.output;
         match decision.result {
+            // Tests that did not run, or were skipped, tell nothing of what a test can notice.
+            Verdict::Failed if self.settings.negative_control && !decision.failed.is_empty() => {
+                output.info("negative control: the tests notice the known-bad candidate, as they must");
+                Ok(())
+            }
+            Verdict::Failed => Err(report::failure(decision)),
             Verdict::Passed => Ok(()),
-            Verdict::Failed => Err(report::failure(&decision)),
+            Verdict::Warned => {
+                output.warn(report::warning(decision, judged.history.attempts));
+                Ok(())
+            }
         }
     }
 
-    async fn test(&self) -> Result<Tested, Failure> {
-        match &self.settings.mode {
-            Mode::Run(commands) => self.run_commands(commands).await,
-            Mode::Report => self.report(),
+    fn look(&self) -> Option<Look<'_>> {
+        let platforms = &self.settings.platforms;
+        self.registry.map(|registry| Look { context: self.context, registry, found: &self.found, platforms })
+    }
+
+    /// Judges what an earlier step's tests left.
+    fn report(&self, ran: &[Ran]) -> Result<Judged, Unjudged> {
+        let record = RunRecord::read(self.context, &self.found)?;
+        let history = record.as_ref().map_or(History::UNTOLD, RunRecord::history);
+        self.context.record(|facts| {
+            facts.extra.insert("attempts".to_owned(), history.attempts.into());
+        });
+        match self.reported(record.as_ref(), ran) {
+            Ok((outcome, decision)) => Ok(Judged { outcome, decision, measured: None, history }),
+            Err(unjudged) => Err(Unjudged { history, ..unjudged }),
         }
     }
 
-    /// Reads what an earlier step's tests left. Results that are older than the candidate are about another.
-    fn report(&self) -> Result<Tested, Failure> {
+    /// Reads results and decides. Results that are older than the candidate are about another.
+    fn reported(&self, record: Option<&RunRecord>, ran: &[Ran]) -> Result<(Outcome, Decision), Unjudged> {
+        if let Some(record) = record {
+            self.check_record(record)?;
+        }
         let outcome = self.read_results()?;
         let created = self.found.set.created;
         if let Some(when) = older_than(created, outcome.finished, self.oldest_file(), self.context.now()) {
             let message =
                 format!("the results are from {when}, before the candidate was published on {created}");
             return Err(Failure::new(Kind::Tests, message)
-                .hint("results of an earlier run count for nothing; let the tests write them anew"));
+                .hint("results of an earlier run count for nothing; let the tests write them anew")
+                .into());
         }
-        Ok(Tested { outcome, measured: None, problems: Vec::new() })
+        let most = self.settings.max_results_age;
+        if let Some(message) =
+            most.and_then(|most| too_old(outcome.finished, self.oldest_file(), most, self.context.now()))
+        {
+            return Err(Failure::new(Kind::Tests, message)
+                .hint("let the tests of this pipeline write them anew")
+                .into());
+        }
+        self.check_named_digest(&outcome, ran)?;
+        let mut decision = decide(&outcome, &self.settings.rules);
+        if let Some(record) = record {
+            record.add_to(&mut decision);
+        }
+        report::tests(self.context, &outcome, &decision, None);
+        Ok((outcome, decision))
     }
 
-    /// Says under signature that the tests did not run to an end, where it is known: an earlier PASSED for
-    /// the same bytes must not stand for a run that crashed. What stopped the run stays the news.
-    async fn attest_that_nothing_counts(&self, ran: &[Ran], platforms: Vec<Platform>, failure: &Failure) {
-        if self.key.is_none() || !matches!(failure.kind(), Kind::Tests | Kind::BadInput) {
-            return;
+    /// A record must be of this set, and of a run that came to its end.
+    fn check_record(&self, record: &RunRecord) -> Result<(), Unjudged> {
+        if let Some(other) = record.is_about_another(&self.found) {
+            let message = format!("the record of the test run is about {other}, which is not under test");
+            let hint = format!("under test is set {}; remove what an earlier run left", self.found.digest);
+            return Err(Unjudged::about_another(Failure::new(Kind::BadInput, message).hint(hint)));
         }
-        let decision = Decision {
-            result: Verdict::Failed,
-            passed: Vec::new(),
-            failed: Vec::new(),
-            skipped: Vec::new(),
-            problems: vec![failure.to_string()],
-        };
-        let nothing = Tested { outcome: Outcome::default(), measured: None, problems: Vec::new() };
-        if let Err(unsigned) = self.attest(ran, platforms, &decision, &nothing).await {
-            self.context.output.warn(format_args!("no evidence of this failure is attached: {unsigned}"));
-        }
-    }
-
-    /// Every member's candidate tag must name what the set says.
-    async fn check_tags(&self, moment: Moment) -> Result<(), Failure> {
-        let tag = TagKind::Candidate(self.found.set.candidate).tag();
-        let look = self.found.set.members.iter().map(|member| {
-            let target = TagOrDigest::from(&tag);
-            async move {
-                let found = self.registry.head_manifest(&member.repository, &target).await;
-                found.map(|found| (member, found)).map_err(registry_failure)
-            }
-        });
-        for (member, found) in try_join_all(look).await? {
-            let found = found.map(|descriptor| descriptor.digest);
-            if found.as_ref() != Some(&member.digest) {
-                let hint = match (&found, moment) {
-                    (None, Moment::Before) => {
-                        "run registry-push again: it finishes a candidate that it began"
-                    }
-                    _ => {
-                        "candidates never move: find out who pushed to that tag, and publish the commit anew"
-                    }
-                };
-                let there = found.map_or("not there".to_owned(), |digest| digest.to_string());
-                let message =
-                    format!("{}:{tag} is {there}, the set says {}", member.repository, member.digest);
-                let refusal = match moment {
-                    Moment::Before => "refusing to test a candidate whose tags do not fit",
-                    Moment::After => "refusing to vouch for a candidate that changed while it was tested",
-                };
-                return Err(Failure::new(Kind::Conflict, format!("{refusal}: {message}"))
-                    .hint(hint)
-                    .refusing("candidate.tags", there, member.digest.to_string()));
+        match record.cut_short() {
+            None => Ok(()),
+            Some(why) => {
+                let said = record.problems.first().map_or_else(String::new, |problem| format!(": {problem}"));
+                Err(Failure::new(Kind::Tests, format!("the tests did not run to their end: {why}{said}"))
+                    .hint("look at the output of the step that ran them")
+                    .into())
             }
         }
-        Ok(())
     }
 
-    /// The manifests that run on the platforms in question, and those platforms; none where an index has
-    /// nothing for this step's own: then the tests ran somewhere that nobody has named.
-    async fn what_runs(&self) -> Result<(Vec<Ran>, Vec<Platform>), Failure> {
-        let indexes = self
-            .found
-            .set
-            .members
-            .iter()
-            .filter(|member| granary_oci::media_type::is_index(&member.media_type));
-        let parts = indexes.map(|member| self.parts_of(member));
-        let parts = try_join_all(parts).await?;
-        let platforms = if parts.iter().all(Option::is_some) { self.platforms() } else { Vec::new() };
-        Ok((parts.into_iter().flatten().flatten().collect(), platforms))
-    }
-
-    async fn parts_of(&self, member: &Member) -> Result<Option<Vec<Ran>>, Failure> {
-        let target = TagOrDigest::from(&member.digest);
-        let raw = self.registry.manifest(&member.repository, &target).await.map_err(registry_failure)?;
-        let unusable = || {
-            Failure::new(Kind::BadInput, format!("{}@{} cannot be read", member.repository, member.digest))
-        };
-        let raw = raw.ok_or_else(|| unusable().hint("it is not there; run registry-push again"))?;
-        let manifest = raw.parse().map_err(|error| unusable().caused_by(error))?;
-        match ran(&member.name, &member.digest, manifest, &self.platforms()) {
-            Ok(parts) => Ok(Some(parts)),
-            Err(error) if self.settings.platforms.is_empty() => {
-                self.context.output.warn(format_args!(
-                    "{error}, and `platforms` does not say which was tested: evidence will name none"
-                ));
-                Ok(None)
-            }
-            Err(error) => Err(Failure::new(Kind::Settings, "`platforms` cannot be what ran")
-                .caused_by(error)
-                .hint("name the platforms that the tests ran")),
-        }
-    }
-
-    fn platforms(&self) -> Vec<Platform> {
-        match self.settings.platforms.as_slice() {
-            [] => vec![own_platform()],
-            given => given.to_vec(),
-        }
-    }
-
-    /// Signs what was decided, also that tests failed: promote's wait ends with it.
-    async fn attest(
-        &self,
-        ran: &[Ran],
-        platforms: Vec<Platform>,
-        decision: &Decision,
-        tested: &Tested,
-    ) -> Result<(), Failure> {
-        let Some(key) = &self.key else {
-            self.context.output.info("no evidence: a step with `mode: report` and `signing_key` makes it");
+    /// Results that name a digest must name one that is under test.
+    fn check_named_digest(&self, outcome: &Outcome, ran: &[Ran]) -> Result<(), Unjudged> {
+        let Some(named) =
+            outcome.named_digest.as_ref().filter(|named| !is_under_test(named, &self.found, ran))
+        else {
             return Ok(());
         };
-        let (started_on, finished_on) = times(&tested.outcome, tested.measured, self.context.now());
-        let circumstances = Circumstances {
-            environment: self.settings.test_environment.clone(),
-            url: self.context.ci.pipeline_url.clone(),
-            started_on,
-            finished_on,
-            platforms,
-            key_exposed: matches!(self.settings.mode, Mode::Run(_)),
-        };
-        let unsigned = |error: Box<dyn std::error::Error + Send + Sync>| {
-            Failure::new(Kind::Unexpected, "the evidence cannot be made").caused_by(error)
-        };
-        // Everybody can read evidence. A test may have a secret in its name: its parameters, mostly.
-        let mut redactor = Redactor::new();
-        if let Mode::Run(commands) = &self.settings.mode {
-            commands.env.values().for_each(|value| redactor.add(&Secret::new(value.clone())));
-        }
-        let public = |names: &[String]| {
-            names.iter().map(|name| redactor.clean(&self.context.output.redacted(name))).collect()
-        };
-        let decision = &Decision {
-            passed: public(&decision.passed),
-            failed: public(&decision.failed),
-            ..decision.clone()
-        };
-        let statement =
-            statement(&self.found, ran, decision, &circumstances).map_err(|error| unsigned(error.into()))?;
-        let bundle = sign_statement(&statement, key).map_err(|error| unsigned(error.into()))?;
-        let places = self.places();
-        let attach = places.iter().map(|(repository, subjects)| {
-            let now = self.context.now();
-            attach_bundle(self.registry, repository, subjects, TEST_RESULT, bundle.clone(), now)
-        });
-        let attached = try_join_all(attach).await?.concat();
-        let subjects = places.iter().flat_map(|(repository, subjects)| {
-            subjects.iter().map(move |subject| format!("{repository}@{}", subject.digest))
-        });
-        let attached: Vec<_> = subjects.zip(attached).collect();
-        report::evidence(self.context, decision, &attached, &key.public_key().hint());
-        Ok(())
+        let message = format!("the results are about {named}, which is not under test");
+        let hint =
+            format!("under test is set {}; remove results that an earlier run left", self.found.digest);
+        Err(Unjudged::about_another(Failure::new(Kind::BadInput, message).hint(hint)))
     }
-
-    /// Where evidence goes: to the set and the lead, and with `attach: all` to every member.
-    fn places(&self) -> Vec<(granary_oci::Repository, Vec<granary_oci::Descriptor>)> {
-        let set = &self.found.set;
-        let lead = set.lead();
-        let set_descriptor = self.found.manifest().descriptor();
-        let mut places = vec![(lead.repository.clone(), vec![set_descriptor, lead.descriptor()])];
-        if self.settings.attach_to_all {
-            let others = set.members.iter().filter(|member| member.repository != lead.repository);
-            places.extend(others.map(|member| (member.repository.clone(), vec![member.descriptor()])));
-        }
-        places
-    }
-}
-
-/// When the tags are looked at.
-#[derive(Clone, Copy)]
-enum Moment {
-    Before,
-    After,
 }

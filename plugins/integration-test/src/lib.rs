@@ -2,34 +2,42 @@
 //! (DESIGN §7).
 //!
 //! `settings` (text to types) → `plan` (pure: what is under test, what evidence would say) → `exec` →
-//! `report`; `runner`, `results` and `template` are the three things that a test run needs.
+//! `report`; `runner`, `results` and `template` are the three things that a test run needs. `install` and
+//! `keygen` are modes of their own, `installed` is what a copy of this program finds beside itself.
 
 pub mod exec;
+pub mod install;
+pub mod installed;
+pub mod keygen;
 pub mod plan;
 pub mod report;
 pub mod results;
 pub mod runner;
 pub mod settings;
+pub mod summaries;
 pub mod template;
 
 use granary_attest::key::SigningKey;
+use granary_plugin::settings::{SettingError, SettingErrors};
 use granary_plugin::{
-    COMMON, Ci, Context, Example, Failure, Group, Kind, Outcome, Pem, Plugin, REGISTRY, Reader, StepResult,
+    COMMON, Ci, Context, Example, Failure, Form, Group, Kind, Outcome, Plugin, REGISTRY, Reader, StepResult,
 };
+use granary_registry::Registry;
 use granary_release::FoundSet;
 use granary_suite::{
-    CONCURRENCY, PipelineCommit, Previous, Records, Subject, check_event, connect, http, pipeline_commit,
-    previous_result,
+    CONCURRENCY, PipelineCommit, Previous, Records, RegistrySettings, SigningKeySettings, Subject,
+    check_event, connect, http, pipeline_commit, previous_result,
 };
 
 use crate::exec::TestRun;
-use crate::settings::{Mode, Settings};
+use crate::installed::Installed;
+use crate::settings::{Mode, Place, Settings, Work};
 
 /// The plugin.
 pub struct IntegrationTest;
 
 impl Plugin for IntegrationTest {
-    type Settings = Settings;
+    type Settings = Work;
 
     const NAME: &'static str = "integration-test";
     const ABOUT: &'static str =
@@ -41,6 +49,10 @@ impl Plugin for IntegrationTest {
             command: "integration-test --registry registry.example.test --repo acme/app --candidate 0.1.146-rc.87 --command 'bash run.sh {image} {results}' --results results.json",
         },
         Example {
+            purpose: "make a signing key: tests.key and tests.pub",
+            command: "integration-test keygen --keygen-to tests",
+        },
+        Example {
             purpose: "sign what they said",
             command: "integration-test --mode report --registry registry.example.test --repo acme/app --candidate 0.1.146-rc.87 --results results.json --signing-key-file tests.key",
         },
@@ -48,53 +60,151 @@ impl Plugin for IntegrationTest {
     /// Children have to be ended and a teardown has to run before the step's time is over.
     const OWN_TIMEOUT: bool = true;
 
-    fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
+    fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Work> {
         settings::resolve(reader, ci)
     }
 
-    async fn run(settings: Settings, context: &Context) -> Result<Outcome, Failure> {
-        if settings.signing_key.is_some() {
-            check_event(&context.ci, "sign")?;
-        }
-        let pipeline = match settings.subject {
-            Subject::Pipeline => pipeline_commit(&context.ci, &context.workspace)?,
-            _ => None,
-        };
-        let previous = match &pipeline {
-            Some(pipeline) => previous_result(context, &["registry-push"], &pipeline.id)?,
-            None => Previous::None,
-        };
-        let previous = match previous {
-            Previous::Skip(reason) => {
-                context.output.info(format_args!("skipped: {reason}"));
-                return Ok(Outcome::Skipped);
+    async fn run(work: Work, context: &Context) -> Result<Outcome, Failure> {
+        match work {
+            Work::Keygen(settings) => keygen::keygen(&settings, context)?,
+            Work::Install(settings) => {
+                let Some(steps) = steps_before(&settings.subject, context)? else {
+                    return Ok(Outcome::Skipped);
+                };
+                let (registry, host) = (&settings.registry, &settings.registry.host);
+                let registry = connect(registry, context, &http(context)?, CONCURRENCY)?;
+                let found = look_up(&registry, &settings.registry, &settings.subject, &steps).await?;
+                report::subject(context, host, &found, "installing for");
+                let pipeline = steps.pipeline.map(|pipeline| pipeline.id);
+                install::install(&settings, context, &registry, host, found, pipeline).await?;
             }
-            Previous::Use(result) => Some(result),
-            Previous::None => None,
-        };
-        let key = settings.signing_key.as_ref().map(|pem| signing_key(pem, context)).transpose()?;
-        if key.is_some() && matches!(settings.mode, Mode::Run(_)) {
-            context.output.warn(
-                "the signing key lies beside the tests, which could read it; the evidence will say `keyExposed`. \
-                 Sign in a step of its own with `mode: report`",
-            );
+            Work::Test(settings) => match &settings.place {
+                Place::Beside => test_beside(&settings, context).await?,
+                Place::Registry(registry, subject) => {
+                    let Some(steps) = steps_before(subject, context)? else {
+                        return Ok(Outcome::Skipped);
+                    };
+                    test_there(&settings, registry, subject, &steps, context).await?;
+                }
+            },
         }
-        let registry = connect(&settings.registry, context, &http(context)?, CONCURRENCY)?;
-        let records = Records::new(registry.clone(), settings.registry.lead_repository(previous.as_deref())?);
-        // One token that reads and writes, instead of one for the reading and another for the writing.
-        if key.is_some() {
-            registry.announce_writes(records.repository(), &[]);
-        }
-        let found = under_test(&records, &settings.subject, pipeline.as_ref(), previous.as_deref()).await?;
-        if key.is_some() && settings.attach_to_all {
-            found.set.members.iter().for_each(|member| registry.announce_writes(&member.repository, &[]));
-        }
-        report::subject(context, &settings.registry, &found);
-        let run =
-            TestRun { context, settings: &settings, registry: &registry, records: &records, found, key };
-        run.run().await?;
         Ok(if context.common.dry_run { Outcome::Planned } else { Outcome::Done })
     }
+}
+
+/// What the pipeline and its earlier steps say about the candidate.
+struct StepsBefore {
+    pipeline: Option<PipelineCommit>,
+    previous: Option<Box<StepResult>>,
+}
+
+/// `None` where the step before published nothing, so that there is nothing to do.
+fn steps_before(subject: &Subject, context: &Context) -> Result<Option<StepsBefore>, Failure> {
+    let pipeline = match subject {
+        Subject::Pipeline => pipeline_commit(&context.ci, &context.workspace)?,
+        _ => None,
+    };
+    let previous = match &pipeline {
+        Some(pipeline) => previous_result(context, &["registry-push"], &pipeline.id)?,
+        None => Previous::None,
+    };
+    let previous = match previous {
+        Previous::Skip(reason) => {
+            context.output.info(format_args!("skipped: {reason}"));
+            return Ok(None);
+        }
+        Previous::Use(result) => Some(result),
+        Previous::None => None,
+    };
+    Ok(Some(StepsBefore { pipeline, previous }))
+}
+
+/// Tests a candidate in a registry, or judges its tests.
+async fn test_there(
+    settings: &Settings,
+    there: &RegistrySettings,
+    subject: &Subject,
+    steps: &StepsBefore,
+    context: &Context,
+) -> Result<(), Failure> {
+    if settings.signing_key.is_some() {
+        check_event(&context.ci, "sign")?;
+    }
+    let key = signing_key(settings, context)?;
+    if key.is_some() && matches!(settings.mode, Mode::Run(_)) {
+        context.output.warn(
+            "the signing key lies beside the tests, which could read it; the evidence will say `keyExposed`. \
+             Sign in a step of its own with `mode: report`",
+        );
+    }
+    let http = http(context)?;
+    let registry = connect(there, context, &http, CONCURRENCY)?;
+    // One token that reads and writes, instead of one for the reading and another for the writing.
+    if key.is_some() {
+        registry.announce_writes(&there.lead_repository(steps.previous.as_deref())?, &[]);
+    }
+    let found = look_up(&registry, there, subject, steps).await?;
+    if key.is_some() && settings.attach_to_all {
+        found.set.members.iter().for_each(|member| registry.announce_writes(&member.repository, &[]));
+    }
+    report::subject(context, &there.host, &found, "testing");
+    let (host, registry, parts) = (there.host.clone(), Some(&registry), Vec::new());
+    TestRun { context, settings, host, registry, http: &http, found, parts, key }.run().await
+}
+
+/// Runs the tests as a copy that mode `install` has left.
+async fn test_beside(settings: &Settings, context: &Context) -> Result<(), Failure> {
+    let installed = installed_beside(context)?;
+    let Installed { registry: host, found, parts, .. } = installed;
+    report::subject(context, &host, &found, "testing");
+    let http = http(context)?;
+    TestRun { context, settings, host, registry: None, http: &http, found, parts, key: None }.run().await
+}
+
+/// What lies beside this program, if it is about this pipeline.
+fn installed_beside(context: &Context) -> Result<Installed, Failure> {
+    let own = std::env::current_exe().map_err(|error| {
+        Failure::new(Kind::Unexpected, "this program does not know where it lies").caused_by(error)
+    })?;
+    let path = own.with_file_name(installed::NAME);
+    let unusable = |message: &str| {
+        Failure::new(Kind::BadInput, message.to_owned())
+            .hint("let the step with `mode: install` run in this pipeline, before this one")
+    };
+    let read = Installed::read(&path)
+        .map_err(|error| unusable("what mode `install` left cannot be used").caused_by(error))?;
+    let Some(installed) = read else {
+        // A run without `registry` is no copy's but somebody's who forgot it.
+        let missing = SettingError {
+            name: "registry".to_owned(),
+            reason: "required, set PLUGIN_REGISTRY or --registry".to_owned(),
+            accepted: Form::Text.accepted(),
+        };
+        return Err(Failure::from(SettingErrors(vec![missing])).hint(format!(
+            "a copy that mode `install` leaves finds all that in {}, which is not there",
+            path.display()
+        )));
+    };
+    let ours = pipeline_commit(&context.ci, &context.workspace)?.filter(|commit| commit.certain);
+    match (&ours, &installed.pipeline) {
+        (Some(ours), Some(theirs)) if ours.id != *theirs => Err(unusable(&format!(
+            "{} was left by a pipeline of commit {theirs}, this one is of {}",
+            path.display(),
+            ours.id
+        ))),
+        _ => Ok(installed),
+    }
+}
+
+/// Finds the candidate.
+async fn look_up(
+    registry: &Registry,
+    there: &RegistrySettings,
+    subject: &Subject,
+    steps: &StepsBefore,
+) -> Result<FoundSet, Failure> {
+    let records = Records::new(registry.clone(), there.lead_repository(steps.previous.as_deref())?);
+    under_test(&records, subject, steps.pipeline.as_ref(), steps.previous.as_deref()).await
 }
 
 /// The set that is tested: the one that registry-push names, else the one that settings select.
@@ -129,10 +239,8 @@ async fn under_test(
     })
 }
 
-fn signing_key(pem: &Pem, context: &Context) -> Result<SigningKey, Failure> {
-    SigningKey::from_pem(context.load(pem)?.expose()).map_err(|error| {
-        Failure::new(Kind::BadInput, "`signing_key` cannot be used")
-            .caused_by(error)
-            .hint("a P-256 key: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256")
-    })
+fn signing_key(settings: &Settings, context: &Context) -> Result<Option<SigningKey>, Failure> {
+    let Some(key) = settings.signing_key.clone() else { return Ok(None) };
+    let password = settings.signing_key_password.clone();
+    SigningKeySettings { key, password }.load(context).map(Some)
 }

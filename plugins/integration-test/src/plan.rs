@@ -9,9 +9,8 @@ use thiserror::Error;
 
 use crate::results::{Decision, Outcome, Verdict};
 
-/// How often the tests of one piece of evidence ran: retries are not built, so a run is one attempt, and
-/// running the step again makes evidence of its own.
-const ATTEMPTS: u32 = 1;
+/// How much of a command evidence shows, in bytes; its digest is of all of it.
+const LONGEST_COMMAND: usize = 1024;
 
 /// A manifest that ran: a member itself, or its part for one platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,20 +103,28 @@ pub struct Circumstances {
     pub platforms: Vec<Platform>,
     /// Whether the key lay beside foreign code.
     pub key_exposed: bool,
+    /// How often the tests ran.
+    pub attempts: u32,
+    /// The command that ran them, as its setting has it; `None` where somebody else ran them.
+    pub command: Option<String>,
+    /// Where the results came from.
+    pub results: String,
 }
 
 /// When the tests ran, for the evidence. The newest run decides, so its end is never what a file claims:
 /// one that says "next year" would outlive every later run, and a failure that says "yesterday" would stand
 /// behind the success before it. Where this step did not run the tests itself, the end is the moment at which
-/// it judges them.
+/// it judges them. `began` is the beginning that the record of a run tells; of attempts that were repeated
+/// the results know the last one only.
 pub fn times(
     outcome: &Outcome,
+    began: Option<Timestamp>,
     ran: Option<(Timestamp, Timestamp)>,
     now: Timestamp,
 ) -> (Timestamp, Timestamp) {
     let (started, finished) = match ran {
         Some(measured) => measured,
-        None => (outcome.started.unwrap_or(now), now),
+        None => (outcome.started.into_iter().chain(began).min().unwrap_or(now), now),
     };
     // Of two runs in one instant the worse one counts, so a second would be too coarse.
     let whole = |time: Timestamp| Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time);
@@ -172,19 +179,16 @@ pub fn statement(
             subjects.push(ResourceDescriptor::new(name, digest.as_str()).map_err(EvidenceError::Subject)?);
         }
     }
-    let configuration = ResourceDescriptor {
-        name: Some(format!("environment {}", circumstances.environment)),
-        ..ResourceDescriptor::default()
-    };
     let result = TestResult {
         result: match decision.result {
             Verdict::Passed => test_result::Outcome::Passed,
+            Verdict::Warned => test_result::Outcome::Warned,
             Verdict::Failed => test_result::Outcome::Failed,
         },
-        configuration: vec![configuration],
+        configuration: configuration(circumstances),
         url: circumstances.url.clone(),
         passed_tests: decision.passed.clone(),
-        warned_tests: Vec::new(),
+        warned_tests: decision.warned.clone(),
         failed_tests: decision.failed.clone(),
         run: test_result::TestRun {
             commit: found.set.commit.to_string(),
@@ -192,12 +196,32 @@ pub fn statement(
             environment: circumstances.environment.clone(),
             started_on: circumstances.started_on,
             finished_on: circumstances.finished_on,
-            attempts: ATTEMPTS,
+            attempts: circumstances.attempts,
             platforms: circumstances.platforms.iter().map(Platform::to_string).collect(),
             key_exposed: circumstances.key_exposed,
         },
     };
     result.to_statement(subjects).map_err(EvidenceError::Result)
+}
+
+/// What was run, where: as far as this step knows. The command is its template, whose digest stands beside it
+/// so that a policy can ask for it without quoting it.
+fn configuration(circumstances: &Circumstances) -> Vec<ResourceDescriptor> {
+    let named = |name: String| ResourceDescriptor { name: Some(name), ..ResourceDescriptor::default() };
+    let command = circumstances.command.as_ref().map(|command| {
+        let digest = Digest::of(command.as_bytes());
+        let shown = &command[..command.floor_char_boundary(LONGEST_COMMAND)];
+        let name = format!("command {shown}");
+        ResourceDescriptor::new(&name, digest.as_str()).unwrap_or_else(|_| named(name))
+    });
+    [
+        Some(named(format!("environment {}", circumstances.environment))),
+        command,
+        Some(named(format!("results {}", circumstances.results))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Whether a digest that results name is one that is under test: the set, a member, or a part of one.

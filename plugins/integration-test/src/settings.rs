@@ -1,81 +1,73 @@
-//! The settings of integration-test: the table, and what their texts mean.
+//! What the settings of integration-test mean.
+
+mod endpoint;
+mod resolve;
+mod table;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use granary_oci::Platform;
-use granary_plugin::{Ci, Env, Form, Group, Pem, Reader, Setting};
+use granary_plugin::Pem;
+use granary_redact::Secret;
 use granary_suite::{RegistrySettings, Subject};
 
 use crate::results::{Format, Rules};
-use crate::runner::{DEFAULT_PASS_ENV, child_env};
-use crate::template::{Template, TemplateError};
+use crate::template::Template;
 
-/// The settings that only this plugin has.
-pub const OWN: Group = Group {
-    title: "integration-test",
-    settings: &[
-        Setting::new(
-            "mode",
-            Form::Choice(&["run", "report", "install"]),
-            "`run`: run `command`. `report`: an earlier step ran the tests; read what it left, decide, sign. `install` is not built yet.",
-        )
-        .default("run"),
-        Setting::new(
-            "candidate",
-            Form::Text,
-            "The candidate under test: `X.Y.Z-rc.N`, or a tag or digest of its release set.",
-        )
-        .default_told("what registry-push says, else the commit's newest set"),
-        Setting::new(
-            "command",
-            Form::Command,
-            "The test command, split into words as a shell does, but no shell runs it. Placeholders: `{image}` `{image:NAME}` `{tag}` \
-             `{digest}` `{digest:NAME}` `{version}` `{candidate}` `{results}` (quote it). Required in mode `run`.",
-        ),
-        Setting::new(
-            "teardown",
-            Form::Command,
-            "A command that is always run afterwards, also when the tests fail, time out or are stopped.",
-        ),
-        Setting::not_yet("wait_for", "waiting for services is not built yet; let `command` wait"),
-        Setting::new(
-            "results",
-            Form::List,
-            "The files that the tests leave, with `*` and `?` as wildcards. `{results}` in `command` is that file, where exactly one is named without wildcards.",
-        ),
-        Setting::new(
-            "results_format",
-            Form::Choice(&["auto", "json", "junit", "exit-code"]),
-            "What is in them: the suite's own JSON, JUnit XML, or told from the content. `exit-code` takes the command's exit code for the only test.",
-        )
-        .default("auto"),
-        Setting::new("required_tests", Form::List, "Names of tests that must have passed, with `*` and `?` as wildcards."),
-        Setting::new("max_skipped", Form::Integer, "How many tests may have been skipped.").default_told("any number"),
-        Setting::new("platforms", Form::List, "The platforms that were tested, such as `linux/amd64`.").default_told("the step's own"),
-        Setting::new("env", Form::Map, "Variables for the tests. Values are treated as secrets and masked in their output, numbers and yes/no aside. Mode `run` only.").secret(),
-        Setting::new("pass_env", Form::List, "Variables of this step that the tests may see; `CI_*` stands for a prefix. Never `PLUGIN_*`.")
-            .default(DEFAULT_PASS_ENV),
-        Setting::new("test_environment", Form::Text, "The name of the place where the tests ran.").default("integration"),
-        Setting::new("attach", Form::Choice(&["lead", "all"]), "Attach evidence to the set and the `lead`, or to `all` members.").default("lead"),
-        Setting::new(
-            "signing_key",
-            Form::Pem,
-            "The private key, P-256 in PKCS#8 PEM, that signs the evidence; text or path. Required in mode `report`. In mode `run` it lies \
-             beside foreign code, and the evidence says so.",
-        )
-        .secret(),
-        Setting::not_yet("signing_key_password", "encrypted keys are not built yet"),
-        Setting::not_yet("install_to", "mode `install` is not built yet"),
-    ],
-};
+pub use self::endpoint::{Endpoint, EndpointError};
+pub use self::resolve::resolve;
+pub use self::table::OWN;
 
 /// What a run of integration-test was asked to do.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub enum Work {
+    /// Run the tests or read what they left, decide, sign.
+    Test(Box<Settings>),
+    /// Put this program where a later step finds it.
+    Install(Box<Install>),
+    /// Make a key.
+    Keygen(Keygen),
+}
+
+/// What mode `install` needs.
+#[derive(Clone, Debug)]
+pub struct Install {
     /// The registry and the repositories.
     pub registry: RegistrySettings,
     /// What is under test.
     pub subject: Subject,
+    /// What will run; empty: this step's own platform.
+    pub platforms: Vec<Platform>,
+    /// Where to put the program, if not in the default place.
+    pub to: Option<PathBuf>,
+}
+
+/// What mode `keygen` needs.
+#[derive(Clone, Debug)]
+pub struct Keygen {
+    /// The path without `.key` and `.pub`.
+    pub to: PathBuf,
+    /// What the private key is encrypted with.
+    pub password: Option<Secret>,
+}
+
+/// Where to look for what is under test.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In a registry.
+    Registry(RegistrySettings, Subject),
+    /// Beside this program, which mode `install` has put there.
+    Beside,
+}
+
+/// What the modes `run` and `report` were asked to do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to look for what is under test.
+    pub place: Place,
     /// Run the tests, or read what they left.
     pub mode: Mode,
     /// Where the results come from.
@@ -90,6 +82,16 @@ pub struct Settings {
     pub attach_to_all: bool,
     /// What signs the evidence.
     pub signing_key: Option<Pem>,
+    /// What that is encrypted with.
+    pub signing_key_password: Option<Secret>,
+    /// The candidate is known to be bad.
+    pub negative_control: bool,
+    /// Oldest results that count.
+    pub max_results_age: Option<Duration>,
+    /// Where to write what the tests said as JUnit XML.
+    pub junit_file: Option<PathBuf>,
+    /// Where to write it for readers, as Markdown.
+    pub summary_file: Option<PathBuf>,
 }
 
 /// Who runs the tests.
@@ -112,6 +114,12 @@ pub struct Commands {
     pub env: BTreeMap<String, String>,
     /// Variables of this step that both may see.
     pub pass_env: Vec<String>,
+    /// What must be there before the tests start.
+    pub wait_for: Vec<Endpoint>,
+    /// How long that may take.
+    pub wait_timeout: Duration,
+    /// How often the tests may run, 1 to 10.
+    pub attempts: u32,
 }
 
 /// Where the results come from.
@@ -128,6 +136,15 @@ pub enum Results {
     ExitCode,
 }
 
+impl fmt::Display for Results {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Results::Files { patterns, .. } => formatter.write_str(&patterns.join(", ")),
+            Results::ExitCode => formatter.write_str("exit-code"),
+        }
+    }
+}
+
 impl Results {
     /// The file that `{results}` stands for: where one is named, without wildcards.
     pub fn single_file(&self) -> Option<&str> {
@@ -139,145 +156,6 @@ impl Results {
             Results::ExitCode => None,
         }
     }
-}
-
-/// Reads the settings. Pure.
-pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
-    let registry = RegistrySettings::resolve(reader, ci);
-    let subject = Subject::resolve(reader, ci, false);
-    let mode = mode(reader);
-    let results = results(reader, matches!(mode, Some(Mode::Report)));
-    if let (Some(Mode::Run(commands)), Some(results)) = (&mode, &results)
-        && results.single_file().is_none()
-    {
-        for (name, template) in
-            [("command", Some(&commands.command)), ("teardown", commands.teardown.as_ref())]
-        {
-            if template.is_some_and(Template::needs_results) {
-                reader.reject(name, TemplateError::NoResults.to_string(), "`results: one/file.json`");
-            }
-        }
-    }
-    let rules = rules(reader);
-    let platforms = platforms(reader);
-    let test_environment = reader.text("test_environment").map(|name| name.trim().to_owned());
-    let signing_key = reader.pem("signing_key");
-    if matches!(mode, Some(Mode::Report)) && signing_key.is_none() {
-        reader.require::<()>("signing_key", None);
-    }
-    Some(Settings {
-        registry: registry?,
-        subject: subject?,
-        mode: mode?,
-        results: results?,
-        rules: rules?,
-        platforms,
-        test_environment: test_environment?,
-        attach_to_all: reader.choice("attach") == Some("all"),
-        signing_key,
-    })
-}
-
-fn mode(reader: &mut Reader<'_>) -> Option<Mode> {
-    let command = template(reader, "command");
-    let teardown = template(reader, "teardown");
-    let env: BTreeMap<String, String> = reader.map("env").into_iter().collect();
-    let pass_env = reader.list("pass_env");
-    match reader.choice("mode") {
-        Some("report") => {
-            for name in ["command", "teardown", "env", "pass_env"] {
-                if reader.is_set(name) {
-                    reader.reject(name, "mode `report` runs nothing", "nothing, or mode `run`");
-                }
-            }
-            Some(Mode::Report)
-        }
-        Some("install") => {
-            reader.reject("mode", "`install` is not built yet", "`run` or `report`");
-            None
-        }
-        // Not a mode: said already, and what it would need is anybody's guess.
-        None => None,
-        Some(_) => {
-            if let Err(error) = child_env(&Env::default(), &pass_env, &env) {
-                reader.reject("env", error.to_string(), "names of variables, with values");
-            }
-            if pass_env.iter().any(|name| name.to_ascii_uppercase().starts_with("PLUGIN_")) {
-                reader.reject(
-                    "pass_env",
-                    "the tests never see `PLUGIN_*`, which holds this step's own secrets",
-                    "other variables; `env` gives values to the tests",
-                );
-            }
-            let command = reader.require("command", command)?;
-            Some(Mode::Run(Box::new(Commands { command, teardown, env, pass_env })))
-        }
-    }
-}
-
-fn template(reader: &mut Reader<'_>, name: &str) -> Option<Template> {
-    let words = reader.command(name)?;
-    Template::parse(&words)
-        .map_err(|error| reader.reject(name, error.to_string(), "words, with placeholders from the list"))
-        .ok()
-}
-
-fn results(reader: &mut Reader<'_>, is_report: bool) -> Option<Results> {
-    let patterns = reader.list("results");
-    let format = match reader.choice("results_format") {
-        Some("exit-code") if is_report => {
-            reader.reject(
-                "results_format",
-                "mode `report` runs nothing that could have an exit code",
-                "auto, json or junit",
-            );
-            return None;
-        }
-        Some("exit-code") if !patterns.is_empty() => {
-            reader.reject(
-                "results",
-                "`results_format` is `exit-code`, which reads no files",
-                "one of the two",
-            );
-            return None;
-        }
-        Some("exit-code") => return Some(Results::ExitCode),
-        Some("json") => Some(Format::Json),
-        Some("junit") => Some(Format::Junit),
-        _ => None,
-    };
-    if patterns.is_empty() {
-        reader.reject(
-            "results",
-            "without results there is no telling whether anything was tested, set PLUGIN_RESULTS or --results",
-            "the files that the tests write, or `results_format: exit-code`",
-        );
-        return None;
-    }
-    Some(Results::Files { patterns, format })
-}
-
-fn rules(reader: &mut Reader<'_>) -> Option<Rules> {
-    let required = reader.list("required_tests");
-    let max_skipped = reader.integer("max_skipped").and_then(|number| usize::try_from(number).ok());
-    Rules::new(&required, max_skipped)
-        .map_err(|error| {
-            reader.reject("required_tests", error.to_string(), "names, with `*` and `?` as wildcards");
-        })
-        .ok()
-}
-
-fn platforms(reader: &mut Reader<'_>) -> Vec<Platform> {
-    let mut platforms = Vec::new();
-    for text in reader.list("platforms") {
-        match text.parse::<Platform>() {
-            Ok(platform) => platforms.push(platform),
-            Err(error) => {
-                reader.reject("platforms", error.to_string(), "`os/architecture`, such as `linux/amd64`");
-            }
-        }
-    }
-    platforms
 }
 
 #[cfg(test)]

@@ -110,6 +110,12 @@ impl Template {
         self.words.iter().flatten().any(|piece| matches!(piece, Piece::Results))
     }
 
+    /// The words as the setting has them, on one line, quoted as for a shell where they need it.
+    pub fn text(&self) -> String {
+        let word = |pieces: &Vec<Piece>| quoted(&pieces.iter().map(Piece::text).collect::<String>());
+        self.words.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+
     /// The words with the values in their places: as many words as before.
     ///
     /// # Errors
@@ -121,6 +127,23 @@ impl Template {
 }
 
 impl Piece {
+    /// The placeholder itself.
+    fn text(&self) -> String {
+        let named = |keyword: &str, name: &Option<String>| match name {
+            Some(name) => format!("{{{keyword}:{name}}}"),
+            None => format!("{{{keyword}}}"),
+        };
+        match self {
+            Piece::Text(text) => text.clone(),
+            Piece::Image(name) => named("image", name),
+            Piece::Digest(name) => named("digest", name),
+            Piece::Tag => named("tag", &None),
+            Piece::Version => named("version", &None),
+            Piece::Candidate => named("candidate", &None),
+            Piece::Results => named("results", &None),
+        }
+    }
+
     fn value(&self, values: &Values) -> Result<String, TemplateError> {
         Ok(match self {
             Piece::Text(text) => text.clone(),
@@ -134,6 +157,14 @@ impl Piece {
             Piece::Candidate => values.candidate.clone(),
             Piece::Results => values.results.clone().ok_or(TemplateError::NoResults)?,
         })
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-{}".contains(&byte);
+    match !word.is_empty() && word.bytes().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 
@@ -237,6 +268,13 @@ mod tests {
         let words = Template::parse(&[word])?.expand(&values())?;
         assert_eq!(words.len(), 1);
         Ok(words.into_iter().next().unwrap())
+    }
+
+    #[test]
+    fn the_text_is_what_was_set() {
+        let words = ["sh", "-c", "a 'b' {digest:web}{results}", "", "{image}", "${HOME}"];
+        let text = Template::parse(&words).unwrap().text();
+        assert_eq!(text, r"sh -c 'a '\''b'\'' {digest:web}{results}' '' {image} '${HOME}'");
     }
 
     #[test]

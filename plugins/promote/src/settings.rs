@@ -180,7 +180,12 @@ pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
         wanted: wanted?,
         admission: Rules { branches, allow_older: reader.flag("allow_older"), on_superseded },
         trusted_keys: trusted_keys?,
-        evidence: EvidenceRules { max_age: max_age? },
+        evidence: EvidenceRules {
+            max_age: max_age?,
+            required_tests: Vec::new(),
+            environments: Vec::new(),
+            allow_warned: false,
+        },
         wait_for_evidence: reader.duration("wait_for_evidence").unwrap_or(default_wait),
     })
 }

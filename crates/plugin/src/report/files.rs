@@ -1,12 +1,13 @@
 //! Writes result files: whole or not at all.
 
-use std::io::Write as _;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// A file that could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}", path.display())]
-pub(crate) struct WriteError {
+pub struct WriteError {
     path: PathBuf,
     #[source]
     source: std::io::Error,
@@ -41,14 +42,30 @@ impl Target {
 /// Writes `text` to a temporary file beside `path` and renames it, so that a reader sees the old file or
 /// the new one and a link at `path` is replaced, not followed.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), WriteError> {
+    // Readable to the steps that follow, which may run as another user.
+    write_file(path, text.as_bytes(), 0o644)
+}
+
+/// The same for whatever content, with these permissions.
+///
+/// # Errors
+/// [`WriteError`], with what was there before untouched.
+pub fn write_file(path: &Path, mut content: impl Read, mode: u32) -> Result<(), WriteError> {
     let failed = |source| WriteError { path: path.to_owned(), source };
     let mut file = temporary(path)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    // Readable to the steps that follow, which may run as another user.
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.as_file().set_permissions(readable).map_err(failed)?;
+    std::io::copy(&mut content, &mut file).map_err(failed)?;
+    file.as_file().set_permissions(PermissionsExt::from_mode(mode)).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// Makes the folder of a file that a run will write, takes an earlier one away and tries whether it can be
+/// made, before the run does anything that it could not report.
+///
+/// # Errors
+/// [`WriteError`].
+pub fn prepare_file(path: &Path) -> Result<(), WriteError> {
+    Target { path: path.to_owned(), set: true }.prepare()
 }
 
 fn temporary(path: &Path) -> Result<tempfile::NamedTempFile, WriteError> {
@@ -80,6 +97,24 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "mine");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}\n");
         assert_eq!(std::fs::read_dir(folder.path().join("new")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_whole_replaces_nothing() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::Error::other("gone"))
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
+        write_file(&path, &b"first"[..], 0o755).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o755);
+        assert!(write_file(&path, (&b"sec"[..]).chain(Broken), 0o644).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"first");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(write_file(folder.path(), &b""[..], 0o644).is_err(), "a folder is in the way");
     }
 
     #[test]

@@ -15,10 +15,10 @@ use crate::settings::{Fallback, Flag, Form, Setting, Table};
 
 /// The hidden flag that prints the table for `docs.md`.
 const MARKDOWN: &str = "settings-markdown";
-/// The setting that by hand may be a subcommand.
-const ACTION: &str = "action";
+/// The settings that by hand may be a subcommand; a plugin has one of them at most.
+const SUBCOMMANDS: [&str; 2] = ["action", "mode"];
 /// The id of the subcommand's argument: the setting has a flag as well.
-const ACTION_WORD: &str = "ACTION";
+const SUBCOMMAND: &str = "SUBCOMMAND";
 
 /// What the command line asks for.
 pub(super) enum Asked {
@@ -64,11 +64,11 @@ pub(super) fn parse<P: Plugin>(table: &Table, arguments: &[OsString]) -> Asked {
             given.push(Given { flag, from_file: setting.secret });
         }
     }
-    if action(table).is_some()
-        && let Some(word) = matches.get_one::<String>(ACTION_WORD)
+    if let Some(setting) = subcommand(table)
+        && let Some(word) = matches.get_one::<String>(SUBCOMMAND)
     {
         let flag =
-            Flag { setting: ACTION.to_owned(), shown: format!("`{word}`"), values: vec![word.clone()] };
+            Flag { setting: setting.name.to_owned(), shown: format!("`{word}`"), values: vec![word.clone()] };
         given.push(Given { flag, from_file: false });
     }
     Asked::Run(given)
@@ -138,8 +138,11 @@ fn read_secret(path: &str) -> Result<String, String> {
     }
 }
 
-fn action(table: &Table) -> Option<&'static Setting> {
-    table.settings().find(|setting| setting.name == ACTION && matches!(setting.form, Form::Choice(_)))
+/// The setting that a bare word on the command line means.
+fn subcommand(table: &Table) -> Option<&'static Setting> {
+    table
+        .settings()
+        .find(|setting| SUBCOMMANDS.contains(&setting.name) && matches!(setting.form, Form::Choice(_)))
 }
 
 fn command<P: Plugin>(table: &Table) -> Command {
@@ -148,9 +151,9 @@ fn command<P: Plugin>(table: &Table) -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(after_help::<P>())
         .arg(Arg::new(MARKDOWN).long(MARKDOWN).action(ArgAction::SetTrue).hide(true));
-    if let Some(Setting { form: Form::Choice(words), help, .. }) = action(table) {
+    if let Some(Setting { name, form: Form::Choice(words), help, .. }) = subcommand(table) {
         let help = format!("{help} One of {}", words.join(", "));
-        command = command.arg(Arg::new(ACTION_WORD).index(1).help(help));
+        command = command.arg(Arg::new(SUBCOMMAND).index(1).value_name(name.to_ascii_uppercase()).help(help));
     }
     for group in table.groups() {
         for setting in group.settings {

@@ -229,6 +229,16 @@ impl Claiming {
         self.listing = None;
     }
 
+    /// What this run has claimed; the last one is what it is about.
+    pub fn claimed(&self) -> &[Version] {
+        &self.claimed
+    }
+
+    /// The version whose `set-<X.Y.Z>` this run has written.
+    pub fn set_written(&self) -> Option<Version> {
+        self.set_written
+    }
+
     /// When this run must have stopped writing, by the registry's clock.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.since.map(|since| since.saturating_add(CLAIM_WRITES).unwrap_or(Timestamp::MAX))

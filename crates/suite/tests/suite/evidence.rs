@@ -3,13 +3,17 @@
 use granary_attest::bundle::{self, sign_statement};
 use granary_attest::key::SigningKey;
 use granary_attest::statement::{ResourceDescriptor, Statement};
-use granary_attest::test_result::{self, Outcome, TEST_RUN_KEY, TestResult};
-use granary_attest::trust::TrustedKey;
+use granary_attest::summary::{self, PROMOTION_KEY, STABLE, SUMMARY, Summary, VERIFIER_ID};
+use granary_attest::test_result::{self, Outcome, TEST_RESULT, TEST_RUN_KEY, TestResult};
+use granary_attest::trust::{self, TrustedKey};
 use granary_oci::{ArtifactManifest, Descriptor, Digest, EMPTY_JSON};
 use granary_plugin::Failure;
 use granary_release::{FoundSet, TestOutcome};
-use granary_suite::{Collected, collect_test_runs};
-use granary_testkit::registry::{Options, Registry as Server};
+use granary_suite::{
+    Collected, attach_bundle, attach_pushed, collect as collect_both, collect_summaries, collect_test_runs,
+    push_bundle,
+};
+use granary_testkit::registry::{Options, Referrers, Registry as Server, Request};
 
 use crate::support::{APP, app, client, commit, put, set};
 
@@ -46,7 +50,7 @@ fn statement(result: Outcome, environment: &str, finished_on: &str) -> Statement
         configuration: Vec::new(),
         url: None,
         passed_tests: vec!["passes".to_owned()],
-        warned_tests: Vec::new(),
+        warned_tests: vec!["passes in the end".to_owned()],
         failed_tests: vec!["fails".to_owned()],
         run: test_result::TestRun {
             commit: subject.set.commit.to_string(),
@@ -54,13 +58,44 @@ fn statement(result: Outcome, environment: &str, finished_on: &str) -> Statement
             environment: environment.to_owned(),
             started_on: finished_on,
             finished_on,
-            attempts: 1,
+            attempts: 2,
             platforms: Vec::new(),
-            key_exposed: false,
+            key_exposed: true,
         },
     };
     let named = ResourceDescriptor::new("set", &subject.digest.to_string()).unwrap();
     result.to_statement(vec![named]).unwrap()
+}
+
+fn summary_of(subjects: &[&Digest]) -> Statement {
+    let set = subject();
+    let summary = Summary {
+        verifier: summary::Verifier { id: VERIFIER_ID.to_owned(), version: [].into() },
+        time_verified: NOON.parse().unwrap(),
+        resource_uri: "https://registry.example.com/acme/app:0.1.0".to_owned(),
+        promotion: summary::Promotion {
+            version: "0.1.0".to_owned(),
+            candidate: "0.1.0-rc.1".to_owned(),
+            stage: STABLE.to_owned(),
+            set: set.digest.to_string(),
+            commit: set.set.commit.to_string(),
+            branch: None,
+            evidence: vec![summary::Evidence {
+                bundle: Digest::of(b"bundle").to_string(),
+                key: "ci".to_owned(),
+                environment: "load".to_owned(),
+                result: Outcome::Passed,
+                finished_on: NOON.parse().unwrap(),
+            }],
+            policy: summary::Policy::Unprotected,
+            gates: Vec::new(),
+            operator: summary::Operator { name: "ada".to_owned(), verified: false },
+            overridden: None,
+            pipeline_url: None,
+        },
+    };
+    let named = subjects.iter().map(|digest| ResourceDescriptor::new("it", digest.as_str()).unwrap());
+    summary.to_statement(named.collect()).unwrap()
 }
 
 /// Attaches bytes as if they were a bundle, with a descriptor that says what the caller likes.
@@ -104,7 +139,9 @@ async fn every_outcome_is_collected_with_all_it_says() {
         assert_eq!((&run.commit, &run.set), (&commit('a'), &subject().digest));
         assert_eq!(run.subjects, [subject().digest]);
         assert_eq!(run.finished_on, NOON.parse().unwrap());
-        assert_eq!((run.passed.join(","), run.failed.join(",")), ("passes".to_owned(), "fails".to_owned()));
+        let lists = [&run.passed, &run.warned, &run.failed].map(|names| names.join(","));
+        assert_eq!(lists, ["passes", "passes in the end", "fails"]);
+        assert_eq!((run.attempts, run.key_exposed), (2, true));
     }
 }
 
@@ -204,4 +241,176 @@ async fn fifty_bundles_are_read_and_fifty_one_are_refused() {
     assert_eq!(refusal.rule, "evidence.count");
     assert_eq!(refusal.found, format!("51 bundles on {}", subject().digest));
     assert_eq!(refusal.needed, "at most 50");
+}
+
+/// What cosign signed is read; what it cannot say is named, and nothing is believed for it.
+#[tokio::test]
+async fn a_test_result_that_cosign_made_by_itself_lacks_time_and_place() {
+    let server = start();
+    let bytes = include_bytes!("../../../attest/tests/data/cosign/bundle.json");
+    let bundle = attach(&server, bytes, |_| {});
+    let keys = trust::parse(include_str!("../../../attest/tests/data/cosign/cosign.pub")).unwrap();
+    let collected = collect(&server, &keys).await.unwrap();
+    assert!(collected.runs.is_empty());
+    let reason = format!("the test result does not say when and where it was made: no {TEST_RUN_KEY}");
+    assert_eq!(collected.ignored, [format!("{bundle}: {reason}")]);
+}
+
+#[tokio::test]
+async fn one_listing_gives_what_was_tested_and_what_was_promoted() {
+    for referrers in [Referrers::On, Referrers::Off] {
+        let server = Server::start(Options { referrers, ..Options::default() });
+        put(&server, &subject(), &[]);
+        let set = subject().manifest().descriptor();
+        let (registry, now) = (client(&server), NOON.parse().unwrap());
+        let tested = sign_statement(&statement(Outcome::Passed, "load", NOON), &key(1)).unwrap();
+        let promoted = sign_statement(&summary_of(&[&set.digest]), &key(2)).unwrap();
+        let slice = std::slice::from_ref(&set);
+        let tested = attach_bundle(&registry, &app(), slice, TEST_RESULT, tested, now).await.unwrap();
+        let promoted = attach_bundle(&registry, &app(), slice, SUMMARY, promoted, now).await.unwrap();
+        let (tester, promoter) = ([trusted("ci", 1)], [trusted("promoter", 2)]);
+        let lists = |request: &Request| {
+            request.path.contains("/referrers/") || request.path.contains("/manifests/sha256-")
+        };
+        let blobs = |request: &Request| request.path.contains("/blobs/");
+
+        server.clear_log();
+        let both = collect_both(&client(&server), &app(), &set.digest, &tester, &promoter).await.unwrap();
+        let tag_fallback = usize::from(matches!(referrers, Referrers::Off));
+        assert_eq!((server.count(lists), server.count(blobs)), (1 + tag_fallback, 2));
+        assert_eq!(both.ignored, Vec::<String>::new());
+        let [run] = both.runs.as_slice() else { panic!("{both:?}") };
+        let [summary] = both.summaries.as_slice() else { panic!("{both:?}") };
+        assert_eq!((&run.bundle, run.key.as_str()), (&tested[0], "ci"));
+        assert_eq!((&summary.bundle, summary.key.as_str()), (&promoted[0], "promoter"));
+        assert_eq!(summary.subjects, std::slice::from_ref(&set.digest));
+        assert_eq!(summary.summary.promotion.version, "0.1.0");
+
+        // What nobody asked for is neither fetched nor complained of.
+        server.clear_log();
+        let runs = collect_test_runs(&client(&server), &app(), &set.digest, &tester).await.unwrap();
+        assert_eq!((runs.runs, runs.summaries.len(), runs.ignored.len()), (both.runs.clone(), 0, 0));
+        let summaries = collect_summaries(&client(&server), &app(), &set.digest, &promoter).await.unwrap();
+        assert_eq!(
+            (summaries.runs.len(), summaries.summaries, summaries.ignored.len()),
+            (0, both.summaries, 0)
+        );
+        assert_eq!(server.count(blobs), 2);
+    }
+}
+
+/// Whoever may say that tests passed may not say that something was promoted, nor the other way round.
+#[tokio::test]
+async fn the_keys_of_one_kind_do_not_speak_for_the_other() {
+    let server = start();
+    let set = subject().digest;
+    let tested = attach_signed(&server, &statement(Outcome::Passed, "load", NOON), 2);
+    let promoted = attach_signed(&server, &summary_of(&[&set]), 1);
+    let (tester, promoter) = ([trusted("ci", 1)], [trusted("promoter", 2)]);
+    let both = collect_both(&client(&server), &app(), &set, &tester, &promoter).await.unwrap();
+    assert_eq!((both.runs.len(), both.summaries.len()), (0, 0));
+    let mut expected = [
+        format!("{tested}: key `promoter` may not sign {TEST_RESULT}"),
+        format!("{promoted}: key `ci` may not sign {SUMMARY}"),
+    ];
+    let mut ignored = both.ignored;
+    expected.sort();
+    ignored.sort();
+    assert_eq!(ignored, expected);
+
+    // Signed by a key that is trusted for it, but nobody asked: no complaint.
+    let runs = collect_both(&client(&server), &app(), &set, &promoter, &[]).await.unwrap();
+    assert_eq!((runs.runs.len(), runs.ignored.len()), (1, 1));
+    assert!(runs.ignored[0].contains("no trusted key made the signature"), "{:?}", runs.ignored);
+    let own = collect_both(&client(&server), &app(), &set, &tester, &[]).await.unwrap();
+    assert!(own.ignored.iter().all(|line| line.starts_with(&format!("{tested}: "))), "{:?}", own.ignored);
+}
+
+#[tokio::test]
+async fn a_summary_counts_for_its_digest_stage_and_time() {
+    let set = subject().digest;
+    let promoter = trusted("promoter", 2);
+    let failed = {
+        let mut failed = summary_of(&[&set]);
+        failed.predicate["verificationResult"] = "FAILED".into();
+        failed
+    };
+    let spoilt = {
+        let mut spoilt = summary_of(&[&set]);
+        spoilt.predicate[PROMOTION_KEY]["version"] = "latest".into();
+        spoilt
+    };
+    for (statement, keys, reason) in [
+        (summary_of(&[&set, &Digest::of(b"other")]), promoter.clone(), None),
+        (
+            summary_of(&[&Digest::of(b"other")]),
+            promoter.clone(),
+            Some(format!("a summary that does not name {set} as a subject")),
+        ),
+        (
+            summary_of(&[&set]),
+            TrustedKey { environments: vec!["canary".to_owned()], ..promoter.clone() },
+            Some("key `promoter` does not speak for stage `stable`".to_owned()),
+        ),
+        (
+            summary_of(&[&set]),
+            TrustedKey { not_after: Some(NOON.parse().unwrap()), ..promoter.clone() },
+            Some("key `promoter` was not valid on 2026-11-21T12:00:00Z".to_owned()),
+        ),
+        (failed, promoter.clone(), Some("the verification summary says \"FAILED\"".to_owned())),
+        (spoilt, promoter, Some("promotion: version is \"latest\", expected X.Y.Z".to_owned())),
+    ] {
+        let server = start();
+        let bundle = attach_signed(&server, &statement, 2);
+        let collected = collect_summaries(&client(&server), &app(), &set, &[keys]).await.unwrap();
+        match reason {
+            None => assert_eq!((collected.summaries.len(), collected.ignored.len()), (1, 0)),
+            Some(reason) => {
+                assert!(collected.summaries.is_empty());
+                let [line] = collected.ignored.as_slice() else { panic!("{:?}", collected.ignored) };
+                assert!(line.starts_with(&format!("{bundle}: {reason}")), "{line}");
+            }
+        }
+    }
+}
+
+/// Provenance and SBOMs of other tools may lie there in any number: they say of themselves what they are.
+#[tokio::test]
+async fn bundles_that_call_themselves_something_else_are_not_counted() {
+    let server = start();
+    let set = subject().manifest().descriptor();
+    let (registry, now) = (client(&server), NOON.parse().unwrap());
+    let slice = std::slice::from_ref(&set);
+    for number in 0..60 {
+        let bundle = format!("{{\"number\":{number}}}").into_bytes();
+        let predicate = "https://slsa.dev/provenance/v1";
+        attach_bundle(&registry, &app(), slice, predicate, bundle, now).await.unwrap();
+    }
+    attach_signed(&server, &statement(Outcome::Passed, "load", NOON), 1);
+    let collected = collect(&server, &[trusted("ci", 1)]).await.unwrap();
+    assert_eq!((collected.runs.len(), collected.ignored.len()), (1, 0));
+}
+
+/// The content goes ahead; what names it comes when everything else is in place.
+#[tokio::test]
+async fn a_bundle_is_pushed_first_and_attached_later() {
+    let server = Server::start(Options::default());
+    put(&server, &subject(), &[]);
+    let other = set(&commit('b'), "two", None);
+    put(&server, &other, &[]);
+    let subjects = [subject().manifest().descriptor(), other.manifest().descriptor()];
+    let (registry, now) = (client(&server), NOON.parse().unwrap());
+    let bundle = sign_statement(&summary_of(&[&subjects[0].digest, &subjects[1].digest]), &key(2)).unwrap();
+
+    let pushed = push_bundle(&registry, &app(), SUMMARY, bundle, now).await.unwrap();
+    assert!(subjects.iter().all(|subject| server.referrers(APP, subject.digest.as_str()).is_empty()));
+    server.clear_log();
+    let attached = attach_pushed(&registry, &pushed, &subjects).await.unwrap();
+    assert_eq!(server.count(|request| request.path.contains("/blobs/")), 0);
+    for (subject, attached) in subjects.iter().zip(&attached) {
+        assert_eq!(server.referrers(APP, subject.digest.as_str()), [attached.to_string()]);
+        let found =
+            collect_summaries(&client(&server), &app(), &subject.digest, &[trusted("promoter", 2)]).await;
+        assert_eq!(found.unwrap().summaries[0].bundle, *attached);
+    }
 }

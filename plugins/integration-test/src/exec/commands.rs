@@ -1,4 +1,4 @@
-//! The part of a test run that runs commands and judges what they left.
+//! One attempt: waits for services, runs the tests, tears down, reads what they left.
 //!
 //! The exit code alone proves nothing, and neither do files that lay there before: both have to say the same.
 
@@ -13,10 +13,12 @@ use granary_release::Member;
 use granary_suite::is_as_committed;
 use jiff::Timestamp;
 
+use super::TestRun;
+use super::record::Ended;
 use super::shares::{Shares, limit_and_grace};
-use super::{TestRun, Tested};
+use super::wait::wait_for;
 use crate::results::{self, Outcome, ReadError};
-use crate::runner::{Command, End, Runs, child_env, run_with_teardown};
+use crate::runner::{self, Command, End, Run, child_env, tear_down, teardown_failure};
 use crate::settings::{Commands, Mode, Results};
 use crate::template::{self, Template, Values};
 
@@ -26,17 +28,53 @@ const EXIT_CODE_TEST: &str = "command";
 /// Size and time of a file.
 type Fingerprint = (u64, SystemTime);
 
+/// What all attempts share.
+pub(super) struct Prepared {
+    command: Command,
+    teardown: Option<Command>,
+    redactor: Redactor,
+}
+
+/// One attempt.
+pub(super) struct Attempt {
+    pub(super) started: Timestamp,
+    pub(super) finished: Timestamp,
+    pub(super) ended: Ended,
+    pub(super) exit_code: Option<i32>,
+    /// What the tests said, and what is wrong although that may look fine.
+    pub(super) result: Result<(Outcome, Vec<String>), Fault>,
+}
+
+/// Why an attempt left nothing to judge.
+pub(super) struct Fault {
+    pub(super) failure: Failure,
+    /// Whether the next attempt may fare better.
+    pub(super) again: bool,
+}
+
+impl Fault {
+    fn last(failure: Failure) -> Self {
+        Fault { failure, again: false }
+    }
+
+    fn passing(failure: Failure) -> Self {
+        Fault { failure, again: true }
+    }
+
+    /// The failure with its causes, on one line.
+    pub(super) fn said(&self) -> String {
+        let first: &dyn std::error::Error = &self.failure;
+        let chain = std::iter::successors(Some(first), |error| error.source());
+        chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+}
+
 impl TestRun<'_> {
-    pub(super) async fn run_commands(&self, commands: &Commands) -> Result<Tested, Failure> {
-        let shares = Shares::of(self.context.remaining(), commands.teardown.is_some());
-        let command = within(self.command(commands, "command", &commands.command)?, shares.tests);
+    /// Fills in the templates before anything starts: one that cannot be must not be found out afterwards.
+    pub(super) fn prepare(&self, commands: &Commands) -> Result<Prepared, Failure> {
+        let command = self.command(commands, "command", &commands.command)?;
         let teardown = commands.teardown.as_ref();
-        // Filled in before the tests start: a template that cannot be must not be found out after them.
-        let teardown = teardown
-            .map(|template| self.command(commands, "teardown", template))
-            .transpose()?
-            .map(|command| || within(command, shares.teardown(self.context.remaining())));
-        let before = self.fingerprints();
+        let teardown = teardown.map(|template| self.command(commands, "teardown", template)).transpose()?;
         let mut redactor = Redactor::new();
         // Numbers and yes or no are as little masked here as in the step's own output: a log without `true`
         // and `8080` says nothing any more.
@@ -44,64 +82,122 @@ impl TestRun<'_> {
             value.parse::<u32>().is_err() && !matches!(value.to_ascii_lowercase().as_str(), "true" | "false")
         };
         commands.env.values().filter(telling).for_each(|value| redactor.add(&Secret::new(value.clone())));
+        Ok(Prepared { command, teardown, redactor })
+    }
+
+    /// Waits, runs the tests, tears down: the last of the three whatever became of the others.
+    pub(super) async fn attempt(&self, commands: &Commands, prepared: &Prepared) -> Attempt {
         let output = &self.context.output;
-        output.info(format_args!("running {}", command.argv.join(" ")));
-        let stop = async {
-            self.context.stop.requested().await;
-        };
+        let shares = Shares::of(self.context.remaining(), prepared.teardown.is_some());
         let mut print = |_, line: &str| output.child_line(line);
         let now = || self.context.now();
-        let runs = run_with_teardown(&command, teardown, &redactor, &mut print, stop, &now).await;
-        if runs.command.left_behind > 0 {
-            output.info(format_args!(
-                "the tests left processes running, now ended: {}",
-                runs.command.left_behind
-            ));
+        let mut before = BTreeMap::new();
+        let ran = match self.wait(commands, shares.tests).await {
+            Err(failure) => Err((failure, now())),
+            Ok(()) => {
+                let left = Shares::of(self.context.remaining(), prepared.teardown.is_some()).tests;
+                let command = within(prepared.command.clone(), left);
+                before = self.fingerprints();
+                output.info(format_args!("running {}", command.argv.join(" ")));
+                let stop = async {
+                    self.context.stop.requested().await;
+                };
+                Ok(runner::run(&command, &prepared.redactor, &mut print, stop, &now).await)
+            }
+        };
+        if let Ok(run) = &ran
+            && run.left_behind > 0
+        {
+            output.info(format_args!("the tests left processes running, now ended: {}", run.left_behind));
         }
-        match (&runs.teardown, runs.teardown_failure()) {
-            (_, Some(failed)) => output.warn(failed),
-            (Some(_), None) => output.done("torn down"),
-            (None, None) => {}
+        if let Some(teardown) = &prepared.teardown {
+            let teardown = within(teardown.clone(), shares.teardown(self.context.remaining()));
+            let is_stopped = self.context.stop.check().is_err();
+            let run = tear_down(teardown, is_stopped, &prepared.redactor, &mut print, &now).await;
+            match teardown_failure(&run) {
+                Some(failed) => output.warn(failed),
+                None => output.done("torn down"),
+            }
         }
-        self.context.stop.check()?;
-        self.tested(&runs, &before)
+        match ran {
+            Ok(run) => self.attempt_of(&run, &before),
+            Err((failure, at)) => Attempt {
+                started: at,
+                finished: at,
+                ended: match failure.kind() {
+                    Kind::Tests => Ended::NotReady,
+                    _ => Ended::Stopped,
+                },
+                exit_code: None,
+                result: Err(Fault::last(failure)),
+            },
+        }
+    }
+
+    /// Waits until what the tests need is there.
+    async fn wait(&self, commands: &Commands, share: Duration) -> Result<(), Failure> {
+        if commands.wait_for.is_empty() {
+            return Ok(());
+        }
+        let limit = commands.wait_timeout.min(share);
+        tokio::select! {
+            stopped = self.context.stop.requested() => Err(stopped.into()),
+            waited = wait_for(&commands.wait_for, limit, self.http, &self.context.output) => waited,
+        }
+    }
+
+    fn attempt_of(&self, run: &Run, before: &BTreeMap<PathBuf, Fingerprint>) -> Attempt {
+        let (ended, exit_code) = match &run.end {
+            End::Exited(code) => (Ended::Exited, Some(*code)),
+            End::Signalled(_) => (Ended::Killed, None),
+            End::TimedOut(_) => (Ended::TimedOut, None),
+            End::Stopped => (Ended::Stopped, None),
+            End::CouldNotStart(_) => (Ended::NotStarted, None),
+        };
+        let (started, finished) = (run.started, run.finished);
+        Attempt { started, finished, ended, exit_code, result: self.told(run, before) }
     }
 
     /// What a run and the files it left say together: the exit code alone proves nothing, and neither do
     /// files beside an exit code that contradicts them.
-    fn tested(&self, runs: &Runs, before: &BTreeMap<PathBuf, Fingerprint>) -> Result<Tested, Failure> {
-        let run = &runs.command;
-        let measured = Some((run.started, run.finished));
+    fn told(
+        &self,
+        run: &Run,
+        before: &BTreeMap<PathBuf, Fingerprint>,
+    ) -> Result<(Outcome, Vec<String>), Fault> {
         let not_run = |message: String| Failure::new(Kind::Tests, message);
         let code = match &run.end {
             End::Exited(code) => *code,
             End::CouldNotStart(reason) => {
-                return Err(
-                    not_run(format!("the test command could not be started: {reason}")).hint(reason.hint())
-                );
+                let message = format!("the test command could not be started: {reason}");
+                return Err(Fault::last(not_run(message).hint(reason.hint())));
             }
+            // All of the step's time is gone with it.
             End::TimedOut(limit) => {
-                return Err(not_run(format!(
+                return Err(Fault::last(not_run(format!(
                     "the test command took longer than it may, and was ended after {}",
                     seconds(*limit)
                 )).hint(
                     "`timeout` is the time for the whole step, a part of which is kept for what comes after the tests",
-                ));
+                )));
             }
-            ended => return Err(not_run(format!("the test command {ended}"))),
+            ended => return Err(Fault::passing(not_run(format!("the test command {ended}")))),
         };
         if self.settings.results == Results::ExitCode {
             let outcome = Outcome::of_exit_code(EXIT_CODE_TEST, code, run.started, run.finished);
-            return Ok(Tested { outcome, measured, problems: Vec::new() });
+            return Ok((outcome, Vec::new()));
         }
         if let Some(stale) = self.fingerprints().iter().find(|(file, now)| before.get(*file) == Some(*now)) {
-            return Err(with_code(
+            return Err(Fault::passing(with_code(
                 not_run(format!("the tests left {} as it was before they ran", stale.0.display()))
                     .hint("results of an earlier run count for nothing; let the tests write them anew"),
                 code,
-            ));
+            )));
         }
-        let outcome = self.read_results().map_err(|failure| with_code(failure, code))?;
+        let outcome = self.read_results().map_err(|failure| Fault {
+            again: failure.kind() != Kind::Settings,
+            failure: with_code(failure, code),
+        })?;
         let mut problems = Vec::new();
         if code != 0 {
             problems.push(format!("the test command ended with exit code {code}"));
@@ -109,7 +205,7 @@ impl TestRun<'_> {
         if run.survivors > 0 {
             problems.push(format!("{} processes that the tests started could not be ended", run.survivors));
         }
-        Ok(Tested { outcome, measured, problems })
+        Ok((outcome, problems))
     }
 
     pub(super) fn read_results(&self) -> Result<Outcome, Failure> {
@@ -173,7 +269,7 @@ impl TestRun<'_> {
         let set = &self.found.set;
         let member = |member: &Member| template::Member {
             name: member.name.clone(),
-            repository: format!("{}/{}", self.settings.registry.host, member.repository),
+            repository: format!("{}/{}", self.host, member.repository),
             digest: member.digest.to_string(),
         };
         let values = Values {

@@ -48,6 +48,7 @@ fn decision(passed: &[&str], failed: &[&str]) -> Decision {
     Decision {
         result: if failed.is_empty() { Verdict::Passed } else { Verdict::Failed },
         passed: passed.iter().map(|&name| name.to_owned()).collect(),
+        warned: vec![],
         failed: failed.iter().map(|&name| name.to_owned()).collect(),
         skipped: vec![],
         problems: vec![],
@@ -86,11 +87,19 @@ fn a_claimed_future_does_not_count() {
         ..Outcome::default()
     };
     let past = claims("2026-11-21T11:00:00Z", "2026-11-21T11:30:00Z");
-    assert_eq!(times(&past, None, now), (at("2026-11-21T11:00:00Z"), now));
+    assert_eq!(times(&past, None, None, now), (at("2026-11-21T11:00:00Z"), now));
     let future = claims("2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z");
-    assert_eq!(times(&future, None, now), (now, now));
+    assert_eq!(times(&future, None, None, now), (now, now));
     let measured = Some((at("2026-11-21T11:59:00Z"), at("2026-11-21T11:59:30Z")));
-    assert_eq!(times(&future, measured, now), (at("2026-11-21T11:59:00Z"), at("2026-11-21T11:59:30Z")));
+    assert_eq!(times(&future, None, measured, now), (at("2026-11-21T11:59:00Z"), at("2026-11-21T11:59:30Z")));
+    // The results know the last attempt, the record of the run the first. It moves no end.
+    let table =
+        [("2026-11-21T10:00:00Z", "2026-11-21T10:00:00Z"), ("2026-11-21T11:20:00Z", "2026-11-21T11:00:00Z")];
+    for (began, started) in table {
+        assert_eq!(times(&past, Some(at(began)), None, now), (at(started), now), "{began}");
+    }
+    let unsaid = times(&Outcome::default(), Some(at("2027-01-01T00:00:00Z")), None, now);
+    assert_eq!(unsaid, (now, now));
 }
 
 #[test]
@@ -122,6 +131,9 @@ fn the_statement_names_set_members_and_parts_once_each() {
         finished_on: Timestamp::UNIX_EPOCH,
         platforms: vec!["linux/amd64".parse().unwrap()],
         key_exposed: false,
+        attempts: 2,
+        command: Some("sh run.sh {image}".to_owned()),
+        results: "out/*.xml".to_owned(),
     };
     let parts = [
         Ran { name: "app".to_owned(), digest: Digest::of(b"app") },
@@ -139,7 +151,17 @@ fn the_statement_names_set_members_and_parts_once_each() {
         (read.result, read.failed_tests.as_slice()),
         (test_result::Outcome::Failed, &["b".to_owned()][..])
     );
-    assert_eq!(read.run.set, found.digest.to_string());
+    assert_eq!((read.run.set.as_str(), read.run.attempts), (found.digest.as_str(), 2));
+    let configured: Vec<_> =
+        read.configuration.iter().map(|it| (it.name.as_deref().unwrap(), it.sha256())).collect();
+    assert_eq!(
+        configured,
+        [
+            ("environment integration", None),
+            ("command sh run.sh {image}", Some(Digest::of(b"sh run.sh {image}").to_string())),
+            ("results out/*.xml", None),
+        ]
+    );
 }
 
 #[test]

@@ -3,16 +3,20 @@
 //! Pure. Whatever is unclear is a failure: nothing ran, everything was skipped, a required test is missing
 //! or was not run, one test said two things.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use granary_release::{ParsePatternError, TestPattern};
 use thiserror::Error;
 
 use super::{Outcome, Status};
 
+/// Most tests that are named one by one for the same reason.
+const MOST_LISTED: usize = 20;
+
 /// What the settings ask beyond "no test failed".
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    required: Vec<glob::Pattern>,
+    required: Vec<TestPattern>,
     max_skipped: Option<usize>,
 }
 
@@ -24,19 +28,18 @@ pub struct BadPattern {
     pub pattern: String,
     /// What is wrong with it.
     #[source]
-    pub source: glob::PatternError,
+    pub source: ParsePatternError,
 }
 
 impl Rules {
-    /// `required` are names of tests, in which `*`, `?` and `[…]` are wildcards; a test that is called
-    /// exactly like that is meant first, so `test_sum[1]` needs no escaping.
+    /// `required` are names of tests, in which `*` and `?` are wildcards; a test that is called exactly
+    /// like that is meant first, and needs no escaping.
     ///
     /// # Errors
     /// A pattern that is none.
     pub fn new(required: &[String], max_skipped: Option<usize>) -> Result<Self, BadPattern> {
-        let pattern = |text: &String| {
-            glob::Pattern::new(text).map_err(|source| BadPattern { pattern: text.clone(), source })
-        };
+        let pattern =
+            |text: &String| text.parse().map_err(|source| BadPattern { pattern: text.clone(), source });
         Ok(Rules { required: required.iter().map(pattern).collect::<Result<_, _>>()?, max_skipped })
     }
 }
@@ -46,6 +49,8 @@ impl Rules {
 pub enum Verdict {
     /// At least one test passed, none failed, and every rule is met.
     Passed,
+    /// The same, but not at the first try.
+    Warned,
     /// Anything else.
     Failed,
 }
@@ -57,6 +62,8 @@ pub struct Decision {
     pub result: Verdict,
     /// Names of the tests that passed, each once, sorted.
     pub passed: Vec<String>,
+    /// Names of those that passed after they had failed.
+    pub warned: Vec<String>,
     /// Names of those that failed or could not run.
     pub failed: Vec<String>,
     /// Names of those that were skipped.
@@ -65,12 +72,80 @@ pub struct Decision {
     pub problems: Vec<String>,
 }
 
+/// What an attempt before the last one came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// There are no results of it.
+    Untold,
+    /// It failed, and these tests of it did; none where a rule or the exit code failed it.
+    Failed(Vec<String>),
+}
+
 impl Decision {
+    /// A decision without results: nothing counts, for this reason.
+    pub fn nothing_counts(problem: String) -> Self {
+        Decision {
+            result: Verdict::Failed,
+            passed: Vec::new(),
+            warned: Vec::new(),
+            failed: Vec::new(),
+            skipped: Vec::new(),
+            problems: vec![problem],
+        }
+    }
+
     /// Adds what the files cannot know, such as an exit code that contradicts them. The verdict is FAILED
     /// from then on.
     pub fn object(&mut self, problem: impl Into<String>) {
         self.problems.push(problem.into());
         self.result = Verdict::Failed;
+    }
+
+    /// Takes the attempts before this one into account. A pass after a failure is a warning, and a test that
+    /// failed and has not passed since counts as failed: leaving it out of a repetition mends nothing.
+    pub fn repeated(&mut self, earlier: &[Earlier]) {
+        let failed_before: BTreeSet<&str> = earlier
+            .iter()
+            .flat_map(|attempt| match attempt {
+                Earlier::Untold => &[],
+                Earlier::Failed(names) => names.as_slice(),
+            })
+            .map(String::as_str)
+            .collect();
+        let left_out = self.flaky(&failed_before);
+        for name in left_out.iter().take(MOST_LISTED) {
+            self.object(format!("test `{name}` failed before and did not pass when the tests were repeated"));
+        }
+        if left_out.len() > MOST_LISTED {
+            self.object(format!("and {} more", left_out.len() - MOST_LISTED));
+        }
+        if !earlier.is_empty() {
+            self.warn();
+        }
+    }
+
+    /// Takes tests that passed for ones that passed only when repeated. Returns those of `names` that neither
+    /// passed nor are listed as failed.
+    pub fn flaky(&mut self, names: &BTreeSet<&str>) -> Vec<String> {
+        let is_flaky = |name: &mut String| names.contains(name.as_str());
+        self.warned.extend(self.passed.extract_if(.., is_flaky));
+        self.warned.sort_unstable();
+        if !self.warned.is_empty() {
+            self.warn();
+        }
+        let told = |name: &&str| {
+            [&self.warned, &self.failed]
+                .iter()
+                .any(|list| list.binary_search_by(|known| known.as_str().cmp(name)).is_ok())
+        };
+        names.iter().filter(|name| !told(name)).map(|name| (*name).to_owned()).collect()
+    }
+
+    /// A pass is from now on one with a warning.
+    pub fn warn(&mut self) {
+        if self.result == Verdict::Passed {
+            self.result = Verdict::Warned;
+        }
     }
 }
 
@@ -78,54 +153,57 @@ impl Decision {
 #[derive(Default)]
 struct Said {
     passed: bool,
+    flaky: bool,
     failed: bool,
     skipped: bool,
 }
 
-/// Decides. Of a test that is named several times the worst counts: failed, then skipped, then passed.
+/// Decides. Of a test that is named several times the worst counts: failed, then skipped, then flaky,
+/// then passed.
 pub fn decide(outcome: &Outcome, rules: &Rules) -> Decision {
     let mut names: BTreeMap<&str, Said> = BTreeMap::new();
     for test in &outcome.tests {
         let said = names.entry(&test.name).or_default();
         match test.status {
             Status::Passed => said.passed = true,
+            Status::Flaky => said.flaky = true,
             Status::Failed | Status::Error => said.failed = true,
             Status::Skipped => said.skipped = true,
         }
     }
-    let (mut passed, mut failed, mut skipped, mut problems) = (vec![], vec![], vec![], vec![]);
+    let (mut passed, mut warned, mut failed, mut skipped) = (vec![], vec![], vec![], vec![]);
+    let mut problems = outcome.problems.clone();
     for (&name, said) in &names {
-        if said.failed && said.passed {
+        if said.failed && (said.passed || said.flaky) {
             problems.push(format!("test `{name}` is named more than once: it passed and it failed"));
         }
         let list = match said {
             Said { failed: true, .. } => &mut failed,
             Said { skipped: true, .. } => &mut skipped,
+            Said { flaky: true, .. } => &mut warned,
             _ => &mut passed,
         };
         list.push(name.to_owned());
     }
     if names.is_empty() {
         problems.push("no test ran: the results name none".to_owned());
-    } else if passed.is_empty() && failed.is_empty() {
+    } else if passed.is_empty() && warned.is_empty() && failed.is_empty() {
         problems.push(format!("no test ran: all {} were skipped", skipped.len()));
     }
     problems.extend(rules.required.iter().filter_map(|pattern| unmet(pattern, &names)));
     if let Some(most) = rules.max_skipped.filter(|&most| skipped.len() > most) {
         problems.push(format!("{} tests were skipped, `max_skipped` allows {most}", skipped.len()));
     }
-    let good = problems.is_empty() && failed.is_empty() && !passed.is_empty();
-    Decision {
-        result: if good { Verdict::Passed } else { Verdict::Failed },
-        passed,
-        failed,
-        skipped,
-        problems,
-    }
+    let result = match (problems.is_empty() && failed.is_empty(), passed.is_empty(), warned.is_empty()) {
+        (true, _, false) => Verdict::Warned,
+        (true, false, true) => Verdict::Passed,
+        _ => Verdict::Failed,
+    };
+    Decision { result, passed, warned, failed, skipped, problems }
 }
 
 /// Why a required pattern is not met. A test that failed is listed as such and said no second time.
-fn unmet(pattern: &glob::Pattern, names: &BTreeMap<&str, Said>) -> Option<String> {
+fn unmet(pattern: &TestPattern, names: &BTreeMap<&str, Said>) -> Option<String> {
     let matching: Vec<(&str, &Said)> = match names.get_key_value(pattern.as_str()) {
         Some((name, said)) => vec![(name, said)],
         None => {

@@ -7,7 +7,8 @@ use granary_oci::Digest;
 use granary_plugin::Kind;
 use thiserror::Error;
 
-use super::{MAX_BYTES, MAX_FILES, MAX_NAME, MAX_TESTS, SCHEMA};
+use super::text::excerpt;
+use super::{MAX_BYTES, MAX_FILES, MAX_NAME, MAX_NAMES, MAX_TESTS, SCHEMA};
 
 /// A place in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +117,8 @@ pub enum Fault {
     /// Nothing in it.
     #[error("it is empty; were the tests killed while they wrote it?")]
     Empty,
-    /// Neither `{` nor `<` in front.
-    #[error("it begins neither with `{{` (JSON) nor with `<` (JUnit XML)")]
+    /// None of the formats begins like this.
+    #[error("it begins neither with `{{` (JSON) nor with `<` (JUnit XML), and not as TAP does")]
     UnknownFormat,
     /// Bytes that are no text.
     #[error("{at}: it is not UTF-8")]
@@ -125,8 +126,14 @@ pub enum Fault {
         /// The first bad byte.
         at: Position,
     },
+    /// Text in another encoding.
+    #[error("its encoding is {found}, only UTF-8 is read")]
+    Encoding {
+        /// As the file names it.
+        found: String,
+    },
     /// Not JSON, or not of our form.
-    #[error("{at}: {problem}")]
+    #[error("{at}: {}", excerpt(problem))]
     Json {
         /// Where.
         at: Position,
@@ -134,13 +141,13 @@ pub enum Fault {
         problem: String,
     },
     /// A form of the project's JSON that this version does not know.
-    #[error("its schema is `{found}`, this version reads `{SCHEMA}`")]
+    #[error("its schema is `{}`, this version reads `{SCHEMA}`", excerpt(found))]
     OtherSchema {
         /// The schema that it names.
         found: String,
     },
     /// A value of the right type that means nothing.
-    #[error("`{field}` is `{value}`, expected {expected}")]
+    #[error("`{field}` is `{}`, expected {expected}", excerpt(value))]
     Value {
         /// The field, such as `tests[3].seconds`.
         field: String,
@@ -150,7 +157,7 @@ pub enum Fault {
         expected: &'static str,
     },
     /// Not well-formed XML, or cut off.
-    #[error("{at}: {problem}")]
+    #[error("{at}: {}", excerpt(problem))]
     Xml {
         /// Where.
         at: Position,
@@ -164,7 +171,7 @@ pub enum Fault {
         at: Position,
     },
     /// An entity that XML does not predefine.
-    #[error("{at}: unknown entity `&{name};`")]
+    #[error("{at}: unknown entity `&{};`", excerpt(name))]
     Entity {
         /// Where.
         at: Position,
@@ -172,7 +179,7 @@ pub enum Fault {
         name: String,
     },
     /// XML of another kind.
-    #[error("{at}: `<{element}>` is not JUnit XML, expected `<testsuites>` or `<testsuite>`")]
+    #[error("{at}: `<{}>` is not JUnit XML, expected `<testsuites>` or `<testsuite>`", excerpt(element))]
     NotJunit {
         /// Where.
         at: Position,
@@ -194,7 +201,7 @@ pub enum Fault {
         at: String,
     },
     /// A suite that is shorter than it says.
-    #[error("{at}: suite `{suite}` declares {declared} tests and has {found}, it was cut short")]
+    #[error("{at}: suite `{}` declares {declared} tests and has {found}, it was cut short", excerpt(suite))]
     CutShort {
         /// Where the suite begins.
         at: Position,
@@ -205,9 +212,20 @@ pub enum Fault {
         /// How many there are.
         found: usize,
     },
+    /// A version that is not read.
+    #[error("{at}: it is TAP version {}, this version reads 13 and 14", excerpt(found))]
+    TapVersion {
+        /// Where.
+        at: Position,
+        /// The version that it names.
+        found: String,
+    },
     /// More tests than anybody has.
     #[error("there are more than {MAX_TESTS} tests")]
     TooManyTests,
+    /// Few tests with long names are as large as many.
+    #[error("the names of all tests together have more than {} MiB", MAX_NAMES >> 20)]
+    TooManyNames,
     /// Two files that speak of different things.
     #[error("it speaks of {second}, another file of the same run of {first}")]
     DigestsDiffer {

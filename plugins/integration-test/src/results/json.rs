@@ -8,7 +8,7 @@
 //! | `image` | optional, what was tested, `repository@digest` or with a tag |
 //! | `digest` | optional, the digest that was tested; results that name another than ours are refused |
 //! | `startedOn`, `finishedOn` | optional, RFC 3339 with an offset |
-//! | `tests` | list of `name`, `status` (`passed`, `failed`, `skipped`, `error`), and optionally `suite`, `seconds`, `message` |
+//! | `tests` | list of `name`, `status` (`passed`, `failed`, `skipped`, `error`, `flaky`), and optionally `suite`, `seconds`, `message` |
 //!
 //! ```json
 //! {
@@ -27,7 +27,8 @@ use granary_oci::Digest;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Fault, MAX_NAME, MAX_TESTS, Outcome, Position, Status, Test, message, seconds};
+use super::text::message;
+use super::{Fault, MAX_TESTS, Outcome, Position, Status, Test, full_name, seconds};
 
 /// The `schema` of the form that is documented in this module.
 pub const SCHEMA: &str = "https://celestium.life/granary/results/v1";
@@ -87,17 +88,12 @@ pub(super) fn parse(text: &str) -> Result<Outcome, Fault> {
         .enumerate()
         .map(|(index, case)| test(index, case))
         .collect::<Result<_, _>>()?;
-    Ok(Outcome { tests, started, finished, named_digest: named.or(in_image) })
+    Ok(Outcome { tests, started, finished, named_digest: named.or(in_image), ..Outcome::default() })
 }
 
 fn test(index: usize, case: Case) -> Result<Test, Fault> {
-    let name = match case.suite.filter(|suite| !suite.is_empty()) {
-        Some(suite) if !case.name.is_empty() => format!("{suite}::{}", case.name),
-        _ => case.name,
-    };
-    if name.is_empty() || name.len() > MAX_NAME {
-        return Err(Fault::Name { at: format!("tests[{index}]") });
-    }
+    let suite = case.suite.unwrap_or_default();
+    let name = full_name(&[suite.as_str()], &case.name, || format!("tests[{index}]"))?;
     let duration = case.seconds.map(|value| {
         seconds(value).ok_or_else(|| Fault::Value {
             field: format!("tests[{index}].seconds"),

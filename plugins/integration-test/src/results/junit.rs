@@ -1,27 +1,38 @@
 //! JUnit XML as pytest, cargo-nextest, Node's test runner, Surefire and their kin write it.
 //!
 //! Pure. There is no specification, so what counts is what is in the test cases; the counters of a suite are
-//! believed in one respect only: a suite that has fewer cases than it declares was cut short. Refuses
-//! document type declarations and unknown entities, so nothing can expand.
+//! believed only where they say something worse: a suite that has fewer cases than it declares was cut
+//! short, and one that counts more failures than its cases name has failed. Refuses document type
+//! declarations and unknown entities, so nothing can expand.
 //!
 //! # Design
 //! A test is called by its class name and name, joined by `::`. Where the class name is missing, or is the
 //! `test` that Node writes everywhere, the names of the suites around it take its place.
 //!
+//! A failure of a suite itself is a failed test of the suite's name. A failed case that Node marks `todo` is
+//! skipped, as it is in TAP.
+//!
+//! Of attempts that a runner repeats, Surefire and nextest write the ones that failed: with `flaky…`
+//! elements the case has passed in the end, with `rerun…` it has not. pytest-rerunfailures writes a case
+//! without any child for them, so that only its log knows which tests were flaky.
+//!
 //! A time stamp without an offset (old pytest writes local time, others UTC) is no time.
 
-use std::time::Duration;
+mod case;
 
 use jiff::Timestamp;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::{
-    Fault, MAX_MESSAGE, MAX_NAME, MAX_TESTS, Outcome, Position, Status, Test, after, message, seconds,
-};
+use self::case::Case;
+use super::text::excerpt;
+use super::{Fault, MAX_MESSAGE, MAX_NAMES, MAX_TESTS, Outcome, Position, Status, after, full_name, seconds};
 
 /// Deepest nesting of elements. Node nests a suite for each `describe`.
 const MAX_DEPTH: usize = 128;
+
+/// Most suites of which it is told that they miscount: the first ones say enough.
+const MAX_PROBLEMS: usize = 20;
 
 /// The class name that Node gives to every test.
 const NODES_CLASS: &str = "test";
@@ -75,6 +86,7 @@ struct Report<'t> {
     suites: Vec<Suite>,
     case: Option<Case>,
     seen_root: bool,
+    name_bytes: usize,
     outcome: Outcome,
 }
 
@@ -83,23 +95,27 @@ enum Element {
     Case,
     /// `failure` and the like where it has no attribute `message`: its text is the message.
     Message,
+    /// The same directly in a suite: what failed is no case.
+    SuiteFailure {
+        wants_text: bool,
+    },
     Other,
 }
 
 struct Suite {
     at: usize,
+    /// As part of a test's name; the outermost `testsuites` is none.
     name: String,
+    title: String,
+    is_outermost: bool,
     declared: Option<usize>,
     /// Cases in it and in suites below it, and what some count beside them: Node the suites in a suite, others
     /// every attempt of a case that was tried again.
     found: usize,
-}
-
-struct Case {
-    name: String,
-    status: Status,
-    duration: Option<Duration>,
-    message: String,
+    /// Its counters `failures` and `errors` together.
+    declared_bad: usize,
+    /// Elements that say that something failed, also those of attempts that were repeated.
+    bad: usize,
 }
 
 impl Report<'_> {
@@ -123,23 +139,31 @@ impl Report<'_> {
             self.note_times(&get);
         }
         let directly_in_case = matches!(self.open.last(), Some(Element::Case));
+        let directly_in_suite = matches!(self.open.last(), Some(Element::Suite));
         let opened = match (name, &mut self.case) {
-            ("testsuite", None) => {
-                self.open_suite(&get);
+            ("testsuite" | "testsuites", None) => {
+                self.open_suite(name, &get);
                 Element::Suite
+            }
+            ("failure" | "error", None) if directly_in_suite => {
+                let wants_text = self.open_suite_failure(name, &get)?;
+                Element::SuiteFailure { wants_text }
             }
             ("testcase", None) => {
                 self.open_case(&get)?;
                 Element::Case
             }
-            ("testsuite" | "testcase", Some(_)) => {
+            ("testsuites" | "testsuite" | "testcase", Some(_)) => {
                 let problem = format!("a `<{name}>` inside of a `<testcase>`");
                 return Err(Fault::Xml { at: self.place(), problem });
             }
             (_, Some(case)) if directly_in_case => {
                 let wants_text = case.rule(name, &get);
-                if name.starts_with("rerun") || name.starts_with("flaky") {
-                    self.count_in_suites();
+                let is_repeated =
+                    matches!(name, "rerunFailure" | "rerunError" | "flakyFailure" | "flakyError");
+                for suite in &mut self.suites {
+                    suite.found += usize::from(is_repeated);
+                    suite.bad += usize::from(is_repeated || matches!(name, "failure" | "error"));
                 }
                 if wants_text { Element::Message } else { Element::Other }
             }
@@ -160,14 +184,40 @@ impl Report<'_> {
         Ok(())
     }
 
-    fn open_suite<'a>(&mut self, get: &impl Fn(&str) -> Option<&'a str>) {
-        self.count_in_suites();
+    fn open_suite<'a>(&mut self, element: &str, get: &impl Fn(&str) -> Option<&'a str>) {
+        // Node counts them with the cases, in suites and not for all.
+        for suite in self.suites.iter_mut().filter(|suite| !suite.is_outermost) {
+            suite.found += 1;
+        }
+        let count = |name| get(name).and_then(|count| count.trim().parse::<usize>().ok());
+        let title = get("name").unwrap_or_default();
         self.suites.push(Suite {
             at: self.at,
-            name: get("name").unwrap_or_default().to_owned(),
-            declared: get("tests").and_then(|count| count.trim().parse().ok()),
+            name: if element == "testsuite" { title.to_owned() } else { String::new() },
+            title: title.to_owned(),
+            is_outermost: element != "testsuite",
+            declared: count("tests"),
             found: 0,
+            declared_bad: count("failures").unwrap_or(0).saturating_add(count("errors").unwrap_or(0)),
+            bad: 0,
         });
+    }
+
+    /// What fails outside of all cases, such as a module that cannot be loaded.
+    fn open_suite_failure<'a>(
+        &mut self,
+        element: &str,
+        get: &impl Fn(&str) -> Option<&'a str>,
+    ) -> Result<bool, Fault> {
+        self.suites.iter_mut().for_each(|suite| suite.bad += 1);
+        let (own, around) = self.suites.split_last().expect("invariant: it is directly in a suite");
+        let around: Vec<&str> = around.iter().map(|suite| suite.name.as_str()).collect();
+        let own = if own.title.is_empty() { "suite" } else { own.title.as_str() };
+        let name = full_name(&around, own, || self.place().to_string())?;
+        let mut case = Case::new(name);
+        let wants_text = case.rule(element, get);
+        self.case = Some(case);
+        Ok(wants_text)
     }
 
     /// pytest dates its suites, nextest the whole run and each case.
@@ -187,25 +237,21 @@ impl Report<'_> {
         self.count_in_suites();
         let own = get("name").unwrap_or_default();
         let class = get("classname").filter(|class| !class.is_empty() && *class != NODES_CLASS);
+        let at = || self.place().to_string();
         let name = match class {
-            Some(class) => format!("{class}::{own}"),
+            Some(class) => full_name(&[class], own, at)?,
             None => {
-                let around =
-                    self.suites.iter().map(|suite| suite.name.as_str()).filter(|name| !name.is_empty());
-                around.chain([own]).collect::<Vec<_>>().join("::")
+                let around: Vec<&str> = self.suites.iter().map(|suite| suite.name.as_str()).collect();
+                full_name(&around, own, at)?
             }
         };
-        if own.is_empty() || name.len() > MAX_NAME {
-            return Err(Fault::Name { at: self.place().to_string() });
-        }
+        let mut case = Case::new(name);
         // GoogleTest and others have no element for tests that did not run.
-        let did_not_run = matches!(get("status"), Some("notrun" | "skipped" | "disabled"));
-        self.case = Some(Case {
-            name,
-            status: if did_not_run { Status::Skipped } else { Status::Passed },
-            duration: get("time").and_then(number).and_then(seconds),
-            message: String::new(),
-        });
+        if matches!(get("status"), Some("notrun" | "skipped" | "disabled")) {
+            case.status = Status::Skipped;
+        }
+        case.duration = get("time").and_then(number).and_then(seconds);
+        self.case = Some(case);
         Ok(())
     }
 
@@ -219,28 +265,37 @@ impl Report<'_> {
         match self.open.pop() {
             Some(Element::Suite) => {
                 let suite = self.suites.pop().expect("invariant: an open suite is on the stack");
-                match suite.declared {
-                    Some(declared) if declared > suite.found => {
-                        return Err(Fault::CutShort {
-                            at: Position::of(self.text, suite.at),
-                            suite: suite.name,
-                            declared,
-                            found: suite.found,
-                        });
-                    }
-                    _ => {}
-                }
+                self.check_counters(suite)?;
             }
-            Some(Element::Case) => {
+            Some(Element::Case | Element::SuiteFailure { .. }) => {
                 let case = self.case.take().expect("invariant: an open case is kept");
-                self.outcome.tests.push(Test {
-                    name: case.name,
-                    status: case.status,
-                    duration: case.duration,
-                    message: message(&case.message),
-                });
+                self.name_bytes += case.name.len();
+                if self.name_bytes > MAX_NAMES {
+                    return Err(Fault::TooManyNames);
+                }
+                self.outcome.tests.push(case.into_test());
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn check_counters(&mut self, suite: Suite) -> Result<(), Fault> {
+        if let Some(declared) = suite.declared.filter(|&declared| declared > suite.found) {
+            return Err(Fault::CutShort {
+                at: Position::of(self.text, suite.at),
+                suite: suite.title,
+                declared,
+                found: suite.found,
+            });
+        }
+        if suite.declared_bad > suite.bad && self.outcome.problems.len() < MAX_PROBLEMS {
+            self.outcome.problems.push(format!(
+                "suite `{}` counts {} failures and errors, its tests name {}",
+                excerpt(&suite.title),
+                suite.declared_bad,
+                suite.bad
+            ));
         }
         Ok(())
     }
@@ -249,7 +304,9 @@ impl Report<'_> {
         if self.open.is_empty() && !content.trim().is_empty() {
             return Err(Fault::Xml { at: self.place(), problem: "text outside of all elements".to_owned() });
         }
-        if let (Some(Element::Message), Some(case)) = (self.open.last(), &mut self.case)
+        let wanted =
+            matches!(self.open.last(), Some(Element::Message | Element::SuiteFailure { wants_text: true }));
+        if let Some(case) = self.case.as_mut().filter(|_| wanted)
             && case.message.len() <= MAX_MESSAGE
         {
             case.message.push_str(content);
@@ -279,41 +336,6 @@ impl Report<'_> {
             }
         }
     }
-}
-
-impl Case {
-    /// Takes what a child element says. Whether its text is part of the message.
-    fn rule<'a>(&mut self, element: &str, get: &impl Fn(&str) -> Option<&'a str>) -> bool {
-        let (status, prefix) = match element {
-            "error" => (Status::Error, ""),
-            // Surefire and nextest: this attempt failed, and so did all others.
-            "failure" | "rerunFailure" => (Status::Failed, ""),
-            "rerunError" => (Status::Error, ""),
-            "skipped" | "disabled" => (Status::Skipped, ""),
-            // It failed first and passed then.
-            "flakyFailure" | "flakyError" => (Status::Passed, "flaky: "),
-            _ => return false,
-        };
-        self.status = worse(self.status, status);
-        let text = get("message").unwrap_or_default();
-        if !self.message.is_empty() {
-            return false;
-        }
-        self.message.push_str(prefix);
-        self.message.push_str(text);
-        text.is_empty()
-    }
-}
-
-/// The status that counts where a case has two: one that failed in its body and in its teardown, say.
-fn worse(first: Status, second: Status) -> Status {
-    let rank = |status| match status {
-        Status::Passed => 0,
-        Status::Skipped => 1,
-        Status::Failed => 2,
-        Status::Error => 3,
-    };
-    if rank(second) > rank(first) { second } else { first }
 }
 
 /// A number of seconds. Some tools group thousands: `1,234.5`.

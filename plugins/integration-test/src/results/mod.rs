@@ -1,16 +1,20 @@
 //! What the tests said: read from their files and decided upon.
 //!
-//! `json` and `junit` are pure parsers over bytes, `decide` is pure, `read` is the one place that opens
-//! files. Refuses what it cannot read to the end: a truncated report is no report, and the tests that it
-//! does not name are most likely those that crashed.
+//! `json`, `junit` and `tap` are pure parsers over text, `decide` is pure, `read` is the one place that
+//! opens files. Refuses what it cannot read to the end: a truncated report is no report, and the tests that
+//! it does not name are most likely those that crashed. Names and messages leave this module without
+//! control characters, which their files may have.
 
+mod age;
 mod decide;
 mod error;
 mod json;
 mod junit;
 mod read;
+mod tap;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +22,8 @@ use std::time::Duration;
 use granary_oci::Digest;
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::decide::{BadPattern, Decision, Rules, Verdict, decide};
+pub use self::age::too_old;
+pub use self::decide::{BadPattern, Decision, Earlier, Rules, Verdict, decide};
 pub use self::error::{Fault, Position, ReadError};
 pub use self::json::SCHEMA;
 pub use self::read::{find, read};
@@ -31,6 +36,9 @@ pub const MAX_FILES: usize = 10_000;
 pub const MAX_TESTS: usize = 200_000;
 /// Longest name of a test in bytes.
 pub const MAX_NAME: usize = 4096;
+/// Most bytes that the names of all tests may have together: the name of a suite is repeated for each of
+/// its tests, so a small file could have large ones.
+pub const MAX_NAMES: usize = 64 * 1024 * 1024;
 /// Longest message that is kept; more of it is in the log.
 pub const MAX_MESSAGE: usize = 4096;
 
@@ -40,6 +48,8 @@ pub const MAX_MESSAGE: usize = 4096;
 pub enum Status {
     /// It ran and was content.
     Passed,
+    /// It failed first, and passed when it was repeated.
+    Flaky,
     /// It ran and was not.
     Failed,
     /// It did not run, on purpose.
@@ -66,6 +76,8 @@ pub struct Test {
 pub struct Outcome {
     /// Every test, in the order of the files.
     pub tests: Vec<Test>,
+    /// What is wrong beside single tests, such as tests that were planned and did not run.
+    pub problems: Vec<String>,
     /// When the first one started, where the results say so with an offset.
     pub started: Option<Timestamp>,
     /// When the last one ended.
@@ -84,7 +96,7 @@ impl Outcome {
             duration: Duration::try_from(finished.duration_since(started)).ok(),
             message: (code != 0).then(|| format!("exit code {code}")),
         };
-        Outcome { tests: vec![test], started: Some(started), finished: Some(finished), named_digest: None }
+        Outcome { tests: vec![test], started: Some(started), finished: Some(finished), ..Outcome::default() }
     }
 
     /// Adds what another file of the same run says.
@@ -103,6 +115,7 @@ impl Outcome {
             _ => {}
         }
         self.tests.extend(other.tests);
+        self.problems.extend(other.problems);
         self.started = [self.started, other.started].into_iter().flatten().min();
         self.finished = [self.finished, other.finished].into_iter().flatten().max();
         Ok(())
@@ -116,15 +129,17 @@ pub enum Format {
     Json,
     /// JUnit XML, as a dozen tools write it and nobody has specified it.
     Junit,
+    /// The Test Anything Protocol, versions 13 and 14.
+    Tap,
 }
 
 impl Format {
-    /// The format that begins like this, blanks and a byte order mark aside.
-    fn of(bytes: &[u8]) -> Result<Self, Fault> {
-        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes).trim_ascii_start();
-        match bytes.first() {
+    /// The format that begins like this, blanks aside.
+    fn of(text: &str) -> Result<Self, Fault> {
+        match text.trim_start().bytes().next() {
             Some(b'{') => Ok(Format::Json),
             Some(b'<') => Ok(Format::Junit),
+            Some(_) if tap::is_tap(text) => Ok(Format::Tap),
             Some(_) => Err(Fault::UnknownFormat),
             None => Err(Fault::Empty),
         }
@@ -136,16 +151,25 @@ impl Format {
 /// # Errors
 /// Whatever keeps the bytes from being understood to the end.
 pub fn parse(bytes: &[u8], format: Option<Format>, file: &Path) -> Result<Outcome, ReadError> {
-    let parsed = Format::of(bytes).and_then(|found| {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| Fault::NotUtf8 { at: Position::Byte(error.valid_up_to()) })?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        match format.unwrap_or(found) {
+    let parsed = text::decoded(bytes).and_then(|text| {
+        let found = Format::of(text);
+        // A format that was set is not guessed again, but nothing is nothing in each.
+        let format = match (format, found) {
+            (_, Err(Fault::Empty)) => return Err(Fault::Empty),
+            (Some(format), _) => format,
+            (None, found) => found?,
+        };
+        match format {
             Format::Json => json::parse(text),
             Format::Junit => junit::parse(text),
+            Format::Tap => tap::parse(text, &file.file_name().unwrap_or_default().to_string_lossy()),
         }
     });
-    parsed.map_err(|fault| ReadError::Unusable { file: file.to_owned(), fault })
+    let mut outcome = parsed.map_err(|fault| ReadError::Unusable { file: file.to_owned(), fault })?;
+    for problem in &mut outcome.problems {
+        *problem = format!("{}: {problem}", file.display());
+    }
+    Ok(outcome)
 }
 
 /// A duration given in seconds, as both formats do.
@@ -153,15 +177,17 @@ fn seconds(value: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(value).ok()
 }
 
-/// `text` without blanks around it and not longer than [`MAX_MESSAGE`].
-fn message(text: &str) -> Option<String> {
-    let text = text.trim();
-    let cut = text.floor_char_boundary(MAX_MESSAGE);
-    match (text.is_empty(), cut < text.len()) {
-        (true, _) => None,
-        (false, false) => Some(text.to_owned()),
-        (false, true) => Some(format!("{} […]", &text[..cut])),
+/// A test's full name, one harmless line; `at` says where it stands.
+fn full_name(suites: &[&str], own: &str, at: impl Fn() -> String) -> Result<String, Fault> {
+    let unfit = || Fault::Name { at: at() };
+    // Not joined before it is known to be short: there may be a long name around very many tests.
+    let around = suites.iter().copied().filter(|suite| !suite.is_empty());
+    let length = around.clone().map(|suite| suite.len() + "::".len()).sum::<usize>() + own.len();
+    if own.is_empty() || length > MAX_NAME {
+        return Err(unfit());
     }
+    let name = text::one_line(&around.chain([own]).collect::<Vec<_>>().join("::"));
+    if name.is_empty() || name.len() > MAX_NAME { Err(unfit()) } else { Ok(name) }
 }
 
 /// When something that started then and took that long ended.

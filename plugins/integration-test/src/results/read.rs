@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::{Format, MAX_BYTES, MAX_FILES, Outcome, ReadError, parse};
+use super::{Fault, Format, MAX_BYTES, MAX_FILES, MAX_NAMES, Outcome, ReadError, parse};
 
 /// Reads all files that `patterns` name, relative to `base`, as the results of one run. A file that is
 /// named twice is read once; each pattern must name at least one.
@@ -29,7 +29,7 @@ pub fn read(
     }
     let files = find(patterns, base)?;
     let mut outcome = Outcome::default();
-    let mut left = MAX_BYTES;
+    let (mut left, mut name_bytes) = (MAX_BYTES, 0);
     for file in files {
         let bytes = read_file(&file, left)?;
         left = left.saturating_sub(bytes.len() as u64);
@@ -37,6 +37,10 @@ pub fn read(
             return Err(ReadError::AsCommitted { file });
         }
         let parsed = parse(&bytes, format, &file)?;
+        name_bytes += parsed.tests.iter().map(|test| test.name.len()).sum::<usize>();
+        if name_bytes > MAX_NAMES {
+            return Err(ReadError::Unusable { file, fault: Fault::TooManyNames });
+        }
         outcome.add(parsed).map_err(|fault| ReadError::Unusable { file, fault })?;
     }
     Ok(outcome)

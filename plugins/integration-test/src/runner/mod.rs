@@ -129,9 +129,14 @@ pub struct Runs {
 impl Runs {
     /// What to say about the teardown if it failed: a fragment without a full stop.
     pub fn teardown_failure(&self) -> Option<String> {
-        let teardown = self.teardown.as_ref().filter(|teardown| !teardown.succeeded())?;
-        Some(format!("the teardown {}; what it should have removed may still be there", teardown.end))
+        self.teardown.as_ref().and_then(teardown_failure)
     }
+}
+
+/// What to say about a teardown that failed: a fragment without a full stop.
+pub fn teardown_failure(teardown: &Run) -> Option<String> {
+    let is_left = "what it should have removed may still be there";
+    (!teardown.succeeded()).then(|| format!("the teardown {}; {is_left}", teardown.end))
 }
 
 /// Runs `command`, then `teardown`, whatever became of the command: after a time-out, a stop and a failed
@@ -150,15 +155,26 @@ pub async fn run_with_teardown(
     let first = run(command, redactor, sink, stop, now).await;
     let mut cleaned = None;
     if let Some(teardown) = teardown {
-        let mut teardown = teardown();
-        if matches!(first.end, End::Stopped) {
-            let most = TEARDOWN_WHEN_STOPPED;
-            teardown.time_limit = Some(teardown.time_limit.map_or(most, |limit| limit.min(most)));
-            teardown.grace = teardown.grace.min(Duration::from_secs(1));
-        }
-        cleaned = Some(run(&teardown, redactor, sink, std::future::pending(), now).await);
+        let is_stopped = matches!(first.end, End::Stopped);
+        cleaned = Some(tear_down(teardown(), is_stopped, redactor, sink, now).await);
     }
     Runs { command: first, teardown: cleaned }
+}
+
+/// Runs a teardown, in at most 6 seconds where the step was stopped.
+pub async fn tear_down(
+    mut teardown: Command,
+    is_stopped: bool,
+    redactor: &Redactor,
+    sink: &mut dyn FnMut(Stream, &str),
+    now: &dyn Fn() -> Timestamp,
+) -> Run {
+    if is_stopped {
+        let most = TEARDOWN_WHEN_STOPPED;
+        teardown.time_limit = Some(teardown.time_limit.map_or(most, |limit| limit.min(most)));
+        teardown.grace = teardown.grace.min(Duration::from_secs(1));
+    }
+    run(&teardown, redactor, sink, std::future::pending(), now).await
 }
 
 /// Runs `command` until it and all that it started have ended; at its time limit, and when `stop` completes,

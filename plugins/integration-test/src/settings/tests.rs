@@ -1,5 +1,7 @@
 use granary_plugin::settings::{Raw, Table};
-use granary_plugin::{COMMON, REGISTRY};
+use granary_plugin::{COMMON, Ci, Env, REGISTRY, Reader};
+
+use crate::runner::DEFAULT_PASS_ENV;
 
 use super::*;
 
@@ -10,14 +12,21 @@ fn ci() -> Ci {
     Ci::read(&Env::from_pairs([("CI_COMMIT_SHA", sha), ("CI_REPO", "Acme/App")])).0
 }
 
-/// Settings beside those that every run has.
-fn read(pairs: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
-    let mut all = vec![("registry", "registry.example.test")];
-    all.extend(pairs);
-    let raw = Raw::from_pairs(&TABLE, &all);
+fn work(pairs: &[(&str, &str)], ci: &Ci) -> Result<Work, Vec<String>> {
+    let raw = Raw::from_pairs(&TABLE, pairs);
     let mut reader = Reader::new(&TABLE, &raw);
-    let settings = resolve(&mut reader, &ci());
-    reader.finish(settings).map_err(|errors| errors.0.iter().map(ToString::to_string).collect())
+    let work = resolve(&mut reader, ci);
+    reader.finish(work).map_err(|errors| errors.0.iter().map(ToString::to_string).collect())
+}
+
+const REGISTRY_SET: (&str, &str) = ("registry", "registry.example.test");
+
+/// Settings of the modes `run` and `report` beside those that every run has.
+fn read(pairs: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    match work(&[&[REGISTRY_SET], pairs].concat(), &ci())? {
+        Work::Test(settings) => Ok(*settings),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The only error of settings that have one.
@@ -48,8 +57,8 @@ fn the_table_is_sound_and_its_default_is_the_runners() {
 #[test]
 fn a_run_needs_a_command_and_results_and_nothing_else() {
     let settings = read(&[COMMAND, RESULTS]).unwrap();
-    assert_eq!(settings.subject, Subject::Pipeline);
-    assert_eq!(settings.registry.repo.to_string(), "acme/app");
+    let Place::Registry(registry, subject) = &settings.place else { panic!("{:?}", settings.place) };
+    assert_eq!((subject, registry.repo.to_string().as_str()), (&Subject::Pipeline, "acme/app"));
     assert_eq!((settings.test_environment.as_str(), settings.attach_to_all), ("integration", false));
     assert!(settings.signing_key.is_none() && settings.platforms.is_empty());
     assert_eq!(settings.results, Results::Files { patterns: vec!["results.json".to_owned()], format: None });
@@ -72,9 +81,15 @@ fn a_report_needs_results_and_a_key_and_runs_nothing() {
         wrong(&[("mode", "report"), RESULTS]),
         "signing_key: required, set PLUGIN_SIGNING_KEY or --signing-key-file; accepted: PEM text, or the path of a PEM file"
     );
-    for (name, value) in
-        [("command", "sh run.sh"), ("teardown", "sh down.sh"), ("env", "A=b"), ("pass_env", "CI")]
-    {
+    for (name, value) in [
+        ("command", "sh run.sh"),
+        ("teardown", "sh down.sh"),
+        ("env", "A=b"),
+        ("pass_env", "CI"),
+        ("wait_for", "tcp://db:5432"),
+        ("wait_timeout", "1m"),
+        ("attempts", "2"),
+    ] {
         assert_eq!(
             wrong(&[("mode", "report"), RESULTS, KEY, (name, value)]),
             format!("{name}: mode `report` runs nothing; accepted: nothing, or mode `run`")
@@ -82,7 +97,7 @@ fn a_report_needs_results_and_a_key_and_runs_nothing() {
     }
     assert_eq!(
         wrong(&[("mode", "report"), KEY, ("results_format", "exit-code")]),
-        "results_format: mode `report` runs nothing that could have an exit code; accepted: auto, json or junit"
+        "results_format: mode `report` runs nothing that could have an exit code; accepted: auto, json, junit or tap"
     );
 }
 
@@ -90,11 +105,97 @@ fn a_report_needs_results_and_a_key_and_runs_nothing() {
 fn a_mode_that_is_none_is_said_once() {
     assert_eq!(
         wrong(&[("mode", "sign"), RESULTS]),
-        "mode: not one of them: `sign`; accepted: one of run, report, install"
+        "mode: not one of them: `sign`; accepted: one of run, report, install, keygen"
+    );
+}
+
+#[test]
+fn a_run_that_names_no_registry_may_be_a_copys() {
+    let place = |pairs: &[(&str, &str)]| match work(pairs, &ci()) {
+        Ok(Work::Test(settings)) => format!("{:?}", settings.place).split('(').next().unwrap().to_owned(),
+        Ok(other) => panic!("{other:?}"),
+        Err(errors) => errors.concat(),
+    };
+    let missing = "registry: required, set PLUGIN_REGISTRY or --registry; accepted: a text";
+    assert_eq!(place(&[COMMAND, RESULTS]), "Beside");
+    assert_eq!(place(&[COMMAND, RESULTS, REGISTRY_SET]), "Registry");
+    for more in [("candidate", "0.1.146-rc.87"), ("repo", "acme/app"), ("lead", "app"), KEY] {
+        assert_eq!(place(&[COMMAND, RESULTS, more]), missing, "{more:?}");
+    }
+    assert_eq!(place(&[("mode", "report"), RESULTS, KEY]), missing);
+}
+
+#[test]
+fn an_installation_takes_no_setting_that_it_would_not_use() {
+    let install = ("mode", "install");
+    let Ok(Work::Install(settings)) = work(&[install, REGISTRY_SET], &ci()) else { panic!() };
+    assert_eq!((settings.subject, settings.to), (Subject::Pipeline, None));
+    let to = ("install_to", "tools/it");
+    let Ok(Work::Install(settings)) = work(&[install, REGISTRY_SET, to], &ci()) else { panic!() };
+    assert_eq!(settings.to, Some(PathBuf::from("tools/it")));
+    for set in [
+        COMMAND,
+        RESULTS,
+        KEY,
+        ("wait_for", "tcp://db:5432"),
+        ("attempts", "2"),
+        ("required_tests", "a"),
+        ("negative_control", "true"),
+    ] {
+        let errors = work(&[install, REGISTRY_SET, set], &ci()).unwrap_err();
+        let expected = "mode `install` runs nothing and signs nothing; accepted: nothing; give it to the copy that is installed, or to mode `report`";
+        assert_eq!(errors, [format!("{}: {expected}", set.0)]);
+    }
+    let nameless = work(&[install, REGISTRY_SET, ("install_to", "..")], &ci()).unwrap_err();
+    assert_eq!(
+        nameless,
+        ["install_to: it names no file; accepted: a path that ends with the name of the program"]
     );
     assert_eq!(
-        wrong(&[("mode", "install"), RESULTS]),
-        "mode: `install` is not built yet; accepted: `run` or `report`"
+        wrong(&[COMMAND, RESULTS, to]),
+        "install_to: only the modes `install` and `keygen` have it; accepted: nothing"
+    );
+}
+
+#[test]
+fn a_key_is_made_by_hand_only() {
+    let keygen = ("mode", "keygen");
+    let by_hand = Ci::default();
+    let Ok(Work::Keygen(settings)) = work(&[keygen, ("signing_key_password", "hunter2\n")], &by_hand) else {
+        panic!()
+    };
+    assert_eq!((settings.to, settings.password), (PathBuf::from("granary"), Some(Secret::new("hunter2"))));
+    let woodpecker = Ci::read(&Env::from_pairs([("CI", "woodpecker")])).0;
+    let errors = work(&[keygen], &woodpecker).unwrap_err();
+    assert!(errors.len() == 1 && errors[0].starts_with("mode: `keygen` is for runs by hand: "), "{errors:?}");
+}
+
+#[test]
+fn repetition_and_waiting_have_bounds() {
+    let settings = read(&[COMMAND, RESULTS]).unwrap();
+    let plain = commands(&settings);
+    assert_eq!((plain.attempts, plain.wait_timeout, plain.wait_for.len()), (1, Duration::from_secs(120), 0));
+    let settings =
+        read(&[COMMAND, RESULTS, ("attempts", "10"), ("wait_for", "tcp://db:5432,http://app:8080/health")]);
+    let settings = settings.unwrap();
+    let endpoints: Vec<String> = commands(&settings).wait_for.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (commands(&settings).attempts, endpoints.join(" ").as_str()),
+        (10, "tcp://db:5432 http://app:8080/health")
+    );
+    for number in ["0", "11"] {
+        let expected = format!("attempts: not possible: `{number}`; accepted: 1 to 10");
+        assert_eq!(wrong(&[COMMAND, RESULTS, ("attempts", number)]), expected);
+    }
+    assert_eq!(
+        wrong(&[COMMAND, RESULTS, ("wait_for", "db:5432")]),
+        "wait_for: `db://` cannot be waited for; accepted: `tcp://host:port`, `http://host[:port]/path` or `https://…`"
+    );
+    let many = vec!["tcp://db:5432"; 51].join(",");
+    assert_eq!(wrong(&[COMMAND, RESULTS, ("wait_for", &many)]), "wait_for: 51 items; accepted: at most 50");
+    assert_eq!(
+        wrong(&[COMMAND, RESULTS, ("signing_key_password", "hunter2")]),
+        "signing_key_password: there is no `signing_key` that it could be for; accepted: both, or neither"
     );
 }
 
@@ -163,28 +264,10 @@ fn platforms_patterns_and_variables_are_checked() {
         assert!(error.starts_with(start), "{error}");
     };
     bad(("platforms", "amd64"), "platforms: ");
-    bad(("required_tests", "login::["), "required_tests: ");
     bad(("max_skipped", "few"), "max_skipped: ");
     bad(("attach", "some"), "attach: not one of them");
     bad(("env", r#"{"A=B":"x"}"#), "env: `A=B` cannot be the name of an environment variable");
     bad(("pass_env", "CI_*,plugin_token"), "pass_env: the tests never see `PLUGIN_*`");
-}
-
-#[test]
-fn names_that_are_not_built_yet_are_refused_and_not_ignored() {
-    for (name, instead) in [
-        ("wait_for", "waiting for services is not built yet; let `command` wait"),
-        ("signing_key_password", "encrypted keys are not built yet"),
-        ("install_to", "mode `install` is not built yet"),
-    ] {
-        assert_eq!(
-            wrong(&[COMMAND, RESULTS, (name, "x")]),
-            format!(
-                "{name}: PLUGIN_{} is not built yet and would have no effect; accepted: not set ({instead})",
-                name.to_uppercase()
-            )
-        );
-    }
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn a_teardown_that_hangs_costs_no_evidence() {
     stage.write("teardown.sh", "trap '' TERM; while :; do sleep 1; done\n");
     let finished = stage.output();
     assert_eq!(finished.code, Some(0), "{finished}");
-    assert!(finished.stderr.contains("warning: the teardown was ended: it ran longer than 6."), "{finished}");
+    assert!(finished.stderr.contains("warning: the teardown was ended: it ran longer than "), "{finished}");
     assert!(finished.duration < Duration::from_secs(8), "{finished}");
     assert_eq!(stage.evidence_count(), 2, "{finished}");
 }

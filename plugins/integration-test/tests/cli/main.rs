@@ -2,10 +2,18 @@
 //! environment but what each test puts there.
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
+mod attempts;
 mod context;
+mod control;
 mod docs;
 mod ends;
 mod environment;
 mod evidence;
+mod files;
+mod hostile;
+mod installs;
+mod keys;
+mod records;
 mod runs;
 mod support;
+mod waits;

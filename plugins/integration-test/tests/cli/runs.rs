@@ -30,7 +30,8 @@ fn tests_that_pass_let_the_candidate_through() {
         serde_json::json!({
             "plugin": "integration-test", "outcome": "done", "exit_code": 0, "commit": COMMIT,
             "set": stage.found.digest.to_string(), "version": "0.1.146", "candidate": "0.1.146-rc.87",
-            "lead": "app", "result": "PASSED", "passed": 1, "failed": 0, "skipped": 1,
+            "lead": "app", "result": "PASSED", "passed": 1, "warned": 0, "failed": 0, "skipped": 1,
+            "attempts": 1,
             "artifacts": [{
                 "name": "app", "repository": format!("{}/acme/app", stage.registry.host()),
                 "digest": lead.digest.to_string(), "tags": ["0.1.146-rc.87"],
