@@ -6,29 +6,32 @@
 
 mod claims;
 mod content;
+mod control;
+mod floating;
 mod judge;
+mod summary;
 mod tags;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use granary_oci::{Digest, RawManifest};
+use granary_attest::key::SigningKey;
+use granary_oci::{Digest, RawManifest, Tag};
 use granary_plugin::{Context, Failure, Outcome};
 use granary_release::claim::Wanted;
 use granary_release::{FoundSet, Version};
 
 use crate::facts::{Asked, Look, Lookup};
-use crate::places::Places;
-use crate::plan::{Facts, Lists, check_carried, choose, is_complete};
+use crate::places::{Carried, Place, Places};
+use crate::plan::{Facts, Held, Lists, check_carried, choose, is_complete};
 use crate::refusal::{conflict, nothing_published};
 use crate::report;
 use crate::settings::Settings;
 use crate::sites::Sites;
 use crate::wait::Wait;
 
-use claims::{Claims, Won};
+use claims::Claims;
 pub(crate) use content::Copy;
-use judge::{Judged, Seen};
 
 /// How often everything is read again because others were quicker than the list, and the pause before that.
 const STALE_LISTS: u32 = 5;
@@ -44,6 +47,8 @@ pub struct Promotion<'a> {
     pub wanted: Wanted,
     /// The keys whose evidence counts.
     pub keys: &'a [granary_attest::trust::TrustedKey],
+    /// What signs the summary.
+    pub signing_key: Option<&'a SigningKey>,
     /// Where candidates are, and where production is.
     pub sites: &'a Sites,
 }
@@ -56,6 +61,31 @@ pub(crate) struct Subject {
 
 /// The bytes of the members' manifests: what is promoted is what was tested.
 type Manifests = BTreeMap<Digest, RawManifest>;
+
+/// What ends a promotion before it has written a version.
+enum Early {
+    Failed(Failure),
+    /// Others have written a version that the list does not have: it is older than that, or not whole. Why
+    /// it is not gone by, should it not get better.
+    Stale(Failure),
+    /// There is nothing to do.
+    Ended(Outcome),
+    /// It was let in before.
+    Seen(Box<Seen>),
+}
+
+/// A version that this set is visible as already, though the facts did not tell.
+struct Seen {
+    version: Version,
+    carried: Carried,
+    lists: Lists,
+}
+
+impl From<Failure> for Early {
+    fn from(failure: Failure) -> Self {
+        Early::Failed(failure)
+    }
+}
 
 impl Promotion<'_> {
     /// Promotes.
@@ -70,29 +100,34 @@ impl Promotion<'_> {
             let choice = choose(&facts, self.wanted).map_err(conflict)?;
             let places = self.sites.places(&choice.set.set)?;
             let subject = Subject { set: choice.set, places };
+            if self.settings.negative_control {
+                return self.control(&subject, facts.promoted().map(|(version, _)| version), &mut wait).await;
+            }
             report::subject(self.context, self.sites, &subject.places, &subject.set, choice.seen);
             if let Some(version) = choice.seen {
                 let carried = facts.carried.get(&version).cloned().unwrap_or_default();
-                return self.see_through(&subject, &facts.lists, version, carried, None).await;
+                return self.see_through(&subject, Seen { version, carried, lists: facts.lists }).await;
             }
             if let Some(refused) = self.settings.admission.refuse_branch(&subject.set.set) {
                 return Err(crate::refusal::not_admitted(&subject.set, refused));
             }
-            match self.judge(&subject, facts, &mut wait).await? {
-                Judged::Again => {}
-                Judged::Stale(failure) if stale == STALE_LISTS => return Err(failure),
-                Judged::Stale(_) => {
+            let ended = match self.judge(&subject, facts, &mut wait).await {
+                // Evidence had to be waited for: everything that was read before is old.
+                Ok(None) => continue,
+                Ok(Some((claims, manifests))) => self.claim_and_write(&subject, claims, manifests).await,
+                Err(early) => Err(early),
+            };
+            match ended {
+                Ok(outcome) | Err(Early::Ended(outcome)) => return Ok(outcome),
+                Err(Early::Failed(failure)) => return Err(failure),
+                Err(Early::Stale(failure)) if stale == STALE_LISTS => return Err(failure),
+                Err(Early::Stale(_)) => {
                     stale += 1;
                     tokio::time::sleep(STALE_PAUSE).await;
                 }
-                Judged::Ended(outcome) => return Ok(outcome),
-                Judged::Seen(seen) => {
-                    let Seen { version, look, lists } = *seen;
-                    report::version(self.context, version);
-                    return self.see_through(&subject, &lists, version, look.carried, None).await;
-                }
-                Judged::LetIn { claims, manifests } => {
-                    return self.claim_and_write(&subject, *claims, manifests).await;
+                Err(Early::Seen(seen)) => {
+                    report::version(self.context, seen.version);
+                    return self.see_through(&subject, *seen).await;
                 }
             }
         }
@@ -120,13 +155,14 @@ impl Promotion<'_> {
         subject: &Subject,
         mut claims: Claims<'_>,
         manifests: Manifests,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, Early> {
+        self.check_hidden_signatures(subject, claims.lists())?;
         let content = self.plan_content(subject, &manifests, claims.lists()).await?;
         if self.context.common.dry_run {
-            let version = claims.candidate_version();
-            report::version(self.context, version);
-            let carried = claims.look().map(|look| look.carried.clone()).unwrap_or_default();
-            report::plan(self.context, self.sites, subject, version, &content, &carried);
+            let (version, look) = claims.looked_at();
+            report::version(self.context, *version);
+            let floating = self.floating_left(subject, *version, claims.lists(), &Held::new()).await?;
+            report::plan(self, subject, *version, &content, &look.carried, true, &floating);
             return Ok(Outcome::Planned);
         }
         let sent = self.send_content(&content).await;
@@ -134,59 +170,47 @@ impl Promotion<'_> {
             // That may have taken an hour: numbers and clock are old by now.
             claims.list().await?;
         }
-        match claims.win().await? {
-            Won::Ended(outcome) => Ok(outcome),
-            Won::Version { version, look } => {
-                report::version(self.context, version);
-                let steps = crate::plan::writes(&subject.places, &subject.set, version, &look.carried);
-                self.write(steps, &manifests, Some(&claims)).await?;
-                Ok(self.ends_well(subject, version))
-            }
-            Won::Seen { version, look } => {
-                report::version(self.context, version);
-                self.see_through(subject, claims.lists(), version, look.carried, Some(manifests)).await
-            }
-        }
+        let (version, look) = claims.win().await?;
+        report::version(self.context, version);
+        let steps = crate::plan::writes(&subject.places, &subject.set, version, &look.carried);
+        self.write(steps, &manifests, Some(&claims)).await?;
+        let floating = self.float(subject, version, &manifests, Held::new()).await?;
+        let outcome = self.ends_well(subject, version, &floating);
+        report::signature(self.context, claims.summary());
+        Ok(outcome)
     }
 
-    /// A version that was let in before: nothing is judged again, and nobody else writes it.
-    async fn see_through(
-        &self,
-        subject: &Subject,
-        lists: &Lists,
-        version: Version,
-        carried: crate::places::Carried,
-        manifests: Option<Manifests>,
-    ) -> Result<Outcome, Failure> {
+    /// A version that was let in before: nothing is judged again, and nobody else writes it. Whether a summary
+    /// says so was that run's business: it came before anything could be seen.
+    async fn see_through(&self, subject: &Subject, seen: Seen) -> Result<Outcome, Failure> {
         let Subject { set, places } = subject;
-        let name = |place: &crate::places::Place| self.sites.name(place);
-        check_carried(places, version, &carried, name).map_err(conflict)?;
+        let Seen { version, carried, lists } = seen;
+        check_carried(places, version, &carried, |place: &Place| self.sites.name(place)).map_err(conflict)?;
         let candidate = set.set.candidate;
-        if is_complete(places, &set.set.commit, lists, &carried) {
+        if is_complete(places, &set.set.commit, &lists, &carried) {
             self.context.output.info(format_args!("{candidate} is promoted already, as {version}"));
-            report::tags(self.context, set, version);
-            return Ok(Outcome::Unchanged);
+            return self.float_again(subject, version, &lists).await;
         }
         self.context.output.info(format_args!(
             "{version} was let in by an earlier run that did not finish; finishing it without judging again"
         ));
-        let manifests = match manifests {
-            Some(manifests) => manifests,
-            None => self.manifests(subject).await?,
-        };
-        let content = self.plan_content(subject, &manifests, lists).await?;
+        let manifests = self.manifests(subject).await?;
+        let content = self.plan_content(subject, &manifests, &lists).await?;
         if self.context.common.dry_run {
-            report::rest(self.context, self.sites, subject, version, &content, &carried);
+            let floating = self.floating_left(subject, version, &lists, &Held::new()).await?;
+            report::plan(self, subject, version, &content, &carried, false, &floating);
             return Ok(Outcome::Planned);
         }
         self.send_content(&content).await?;
         let steps = crate::plan::writes(places, set, version, &carried);
         self.write(steps, &manifests, None).await?;
-        Ok(self.ends_well(subject, version))
+        let held = self.held(subject, version).await?;
+        let floating = self.float(subject, version, &manifests, held).await?;
+        Ok(self.ends_well(subject, version, &floating))
     }
 
-    fn ends_well(&self, subject: &Subject, version: Version) -> Outcome {
-        report::tags(self.context, &subject.set, version);
+    fn ends_well(&self, subject: &Subject, version: Version, floating: &[Tag]) -> Outcome {
+        report::tags(self.context, &subject.set, version, floating);
         report::summary(self.context, self.sites, &subject.places, version);
         Outcome::Done
     }
@@ -204,7 +228,7 @@ impl Promotion<'_> {
             }
             holder => holder.is_some(),
         };
-        let name = |place: &crate::places::Place| self.sites.name(place);
+        let name = |place: &Place| self.sites.name(place);
         check_carried(places, version, &look.carried, name).map_err(conflict)?;
         Ok(own && !look.carried.is_empty())
     }

@@ -283,8 +283,14 @@ struct Selected {
 /// What is said of the evidence that let a set in.
 pub fn accepted_line(runs: &[TestRun]) -> String {
     let one = |run: &TestRun| {
+        let warned = match run.warned.as_slice() {
+            [] => String::new(),
+            warned => format!(" and {} with a warning ({})", warned.len(), warned.join(", ")),
+        };
+        let attempts = if run.attempts > 1 { format!(", attempt {}", run.attempts) } else { String::new() };
+        let exposed = if run.key_exposed { " (the tests could read that key)" } else { "" };
         format!(
-            "{} passed in `{}`, signed by `{}`, finished {}",
+            "{} passed{warned} in `{}`{attempts}, signed by `{}`{exposed}, finished {}",
             run.passed.len(),
             run.environment,
             run.key,

@@ -4,6 +4,7 @@
 //! ([`check_carried`], [`is_complete`]), and what is left to write ([`writes`]). Which version a set gets
 //! is decided by [`granary_release::claim`]. Nothing here asks a registry, a clock or the environment.
 
+mod follow;
 mod writes;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 use crate::places::{Carried, Places};
 
+pub use follow::{Follow, Following, Held, Known, follows};
 pub use writes::{Write, claim_tag, set_write, version_tags, writes};
 
 /// All tags of the lead's repositories, as of one moment.

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use granary_oci::Repository;
+use granary_oci::{Repository, Tag};
 use granary_plugin::{Failure, Kind};
 use granary_release::claim::{ClaimConflict, ClaimError};
 use granary_release::{FoundSet, Rejection, Version};
@@ -22,6 +22,17 @@ pub fn evidence_failure(found: &FoundSet, rejection: Rejection) -> Failure {
     )
 }
 
+/// A negative control that was not refused, exit code 16.
+pub fn let_in(found: &FoundSet, why: String) -> Failure {
+    let candidate = found.set.candidate;
+    let message = format!(
+        "the negative control passed: {candidate}, which must be refused, would become a version: {why}"
+    );
+    Failure::new(Kind::NegativeControl, message)
+        .hint("promote nothing until it is clear why: `trusted_keys`, the rules of evidence, the tests themselves")
+        .refusing("negative_control", why, "a refusal for its evidence or its branch")
+}
+
 /// A set that may not become a version, whatever its evidence says: exit code 10 or 15.
 pub fn not_admitted(found: &FoundSet, refused: NotAllowed) -> Failure {
     let candidate = found.set.candidate;
@@ -39,6 +50,14 @@ pub fn not_admitted(found: &FoundSet, refused: NotAllowed) -> Failure {
         .hint("it was published for a Git tag; `branches: \"*\"` allows commits of any branch")
         .refusing("branches", "no branch on record", allowed),
     }
+}
+
+/// A signature that nobody would look at any more, exit code 10.
+pub fn hidden_signature(place: &str, tag: &Tag) -> Failure {
+    let found = format!("{place} has {tag}, and Flux ignores that once a bundle is there");
+    Failure::new(Kind::Refused, format!("refusing to promote: {found}"))
+        .hint("sign with cosign 3, which writes bundles; `protect_sig: false` makes this a warning")
+        .refusing("protect_sig", found, "no signature of cosign 2 beside a bundle")
 }
 
 const OLDER: &str = "`allow_older: true` promotes it all the same";

@@ -1,11 +1,12 @@
 //! What a promotion says: result file, plan, summary.
 
-use granary_plugin::{Context, Table};
+use granary_oci::{Digest, Tag};
+use granary_plugin::{Context, Refusal, Table};
 use granary_release::{FoundSet, TestRun, Version};
 use granary_suite::{note_set_in, note_tags};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::exec::{Copy, Subject};
+use crate::exec::{Copy, Promotion, Subject};
 use crate::places::{Carried, Places};
 use crate::plan::{Write, claim_tag, set_write, version_tags, writes};
 use crate::sites::Sites;
@@ -32,9 +33,9 @@ pub fn evidence(context: &Context, runs: &[TestRun]) {
     });
 }
 
-/// Notes the tags that are there now.
-pub fn tags(context: &Context, set: &FoundSet, version: Version) {
-    note_tags(context, &version_tags(set, version));
+/// Notes the tags that are there now, floating ones among them.
+pub fn tags(context: &Context, set: &FoundSet, version: Version, floating: &[Tag]) {
+    note_tags(context, &[&version_tags(set, version)[..], floating].concat());
 }
 
 /// Prints what became of the members.
@@ -45,40 +46,67 @@ pub fn summary(context: &Context, sites: &Sites, places: &Places, version: Versi
         table.row([place, version.to_string(), placed.member.digest.to_string()]);
     }
     context.output.table(&table);
-    context.output.info("unprotected: no policy is configured, and no signed summary is written yet");
+    context.output.info("unprotected: no policy is configured");
 }
 
-/// Prints what would be done for a version that is yet to be claimed, in order.
+/// Says whether anybody has signed for this promotion. Only the run that let it in knows.
+pub fn signature(context: &Context, summary: Option<&Digest>) {
+    if summary.is_none() {
+        context.output.info("unsigned: no `signing_key`, so no summary says who let this in, and why");
+    }
+    let told = summary.map_or_else(|| "unsigned".to_owned(), Digest::to_string);
+    context.record(|facts| {
+        facts.extra.insert("summary".to_owned(), Value::from(told));
+    });
+}
+
+/// Says which rule refused a negative control. Nothing that a later step could deploy is noted.
+pub fn controlled(context: &Context, set: &FoundSet, refusal: &Refusal) {
+    let Refusal { rule, found, needed } = refusal;
+    let candidate = set.set.candidate;
+    context.output.info(format_args!("negative control: {candidate} was refused, as it must be"));
+    context.output.info(format_args!("rule `{rule}`: found {found}; needed: {needed}"));
+    let told = json!({"candidate": candidate.to_string(), "set": set.digest.to_string(), "refusal": refusal});
+    context.record(|facts| {
+        facts.extra.insert("negative_control".to_owned(), told);
+    });
+}
+
+/// Prints what would be done, in order. A version that was let in before is not claimed.
 pub(crate) fn plan(
-    context: &Context,
-    sites: &Sites,
+    promotion: &Promotion<'_>,
     subject: &Subject,
     version: Version,
     content: &[Copy],
     carried: &Carried,
+    claims: bool,
+    floating: &[Vec<Write>],
 ) {
     let Subject { set, places } = subject;
-    let mut plan = Steps::begin(context, set, version);
+    let sites = promotion.sites;
+    let mut plan = Steps::begin(promotion.context, set, version);
     plan.copy(content);
-    plan.step(&[format!("claim {}:{}", sites.lead(), claim_tag(set, version))]);
-    let mut steps = vec![vec![set_write(set, version, sites.lead())]];
-    steps.extend(writes(places, set, version, carried));
-    plan.writes(sites, &steps);
+    if claims {
+        plan.step(&[format!("claim {}:{}", sites.lead(), claim_tag(set, version))]);
+        if promotion.signing_key.is_some() {
+            let count = places.all().count();
+            plan.step(&[format!("attach a signed summary to the set and to {count} images")]);
+        }
+        plan.writes(sites, &[vec![set_write(set, version, sites.lead())]]);
+    }
+    plan.writes(sites, &writes(places, set, version, carried));
+    plan.writes(sites, floating);
 }
 
-/// Prints what would be done for a version that was let in before.
-pub(crate) fn rest(
-    context: &Context,
-    sites: &Sites,
+/// Prints which floating tags would be written of a version that is complete without them.
+pub(crate) fn floating(
+    promotion: &Promotion<'_>,
     subject: &Subject,
     version: Version,
-    content: &[Copy],
-    carried: &Carried,
+    floating: &[Vec<Write>],
 ) {
-    let Subject { set, places } = subject;
-    let mut plan = Steps::begin(context, set, version);
-    plan.copy(content);
-    plan.writes(sites, &writes(places, set, version, carried));
+    let mut plan = Steps::begin(promotion.context, &subject.set, version);
+    plan.writes(promotion.sites, floating);
 }
 
 struct Steps<'a> {

@@ -1,129 +1,22 @@
-//! The settings of promote: the table, and what their texts mean.
+//! The settings of promote, and what their texts mean.
+
+mod table;
 
 use std::time::Duration;
 
-use granary_plugin::{Ci, Event, Form, Group, Reader, Setting};
+use granary_plugin::{Ci, Event, Operator, Reader};
 use granary_release::claim::Wanted;
 use granary_release::{EvidenceRules, OnTaken, Version};
-use granary_suite::{BranchPattern, RegistrySettings, Subject, TargetSettings};
+use granary_suite::{BranchPattern, RegistrySettings, SigningKeySettings, Subject, TargetSettings};
 
 use crate::admission::{OnSuperseded, Rules};
+use crate::floating::{BadFloating, Floating};
+
+pub use table::OWN;
 
 /// How long a promotion on a Git tag waits by default: `git push --follow-tags` starts it together with
 /// the pipeline that builds and tests.
 const WAIT_ON_TAG: Duration = Duration::from_secs(30 * 60);
-
-const GATES: &str = "gates are not built yet";
-const POLICY: &str = "policies are not built yet";
-const BREAK_GLASS: &str = "break-glass is not built yet, and there is no gate that it could override";
-
-/// The settings that only this plugin has.
-pub const OWN: Group = Group {
-    title: "promote",
-    settings: &[
-        Setting::new(
-            "action",
-            Form::Choice(&["promote", "status", "rollback", "audit-verify", "lint"]),
-            "What to do. Only `promote` is built yet.",
-        )
-        .default("promote"),
-        Setting::new("commit", Form::Commit, "The commit to promote, 7 or more digits of its id.")
-            .default_told("the pipeline's commit; on a Git tag the one that it names"),
-        Setting::new(
-            "candidate",
-            Form::Text,
-            "The candidate to promote: `X.Y.Z-rc.N`, or the digest of its release set.",
-        )
-        .default_told("what the steps before say, else the commit's newest set"),
-        Setting::new("tag_prefix", Form::Text, "What stands before the version in Git tags.").default("v"),
-        Setting::new("as_version", Form::Version, "The stable version to give, `X.Y.Z`. Taken by others: exit code 11.")
-            .default_told("on a Git tag `<tag_prefix>X.Y.Z` that version, else the candidate's base"),
-        Setting::new(
-            "on_taken",
-            Form::Choice(&["next", "refuse"]),
-            "When the candidate's base has gone to another candidate: take the `next` patch version above everything, or `refuse`.",
-        )
-        .default("next"),
-        Setting::new(
-            "on_superseded",
-            Form::Choice(&["skip", "fail"]),
-            "When a newer candidate is stable already: `skip` with exit code 0, or `fail` with 11.",
-        )
-        .default_told("`skip` on push, else `fail`"),
-        Setting::new(
-            "allow_older",
-            Form::Bool,
-            "Promote a candidate although a newer one is stable, or although there is no telling which is newer.",
-        )
-        .default("false")
-        .loosening(),
-        Setting::new(
-            "branches",
-            Form::List,
-            "The branches whose commits may be promoted; `*` stands for any characters.",
-        )
-        .default_told("the default branch")
-        .loosening(),
-        Setting::new(
-            "trusted_keys",
-            Form::Pem,
-            "The public keys whose evidence counts: PEM text (several blocks after each other), the path of a PEM file, or a JSON \
-             list of `{name, key, environments, not_before, not_after}`. Required.",
-        )
-        .loosening(),
-        Setting::new("max_evidence_age", Form::Duration, "How old the tests may be.").default("7d"),
-        Setting::new(
-            "wait_for_evidence",
-            Form::Duration,
-            "How long to wait until the commit is published and tested. Failed tests end the wait.",
-        )
-        .default_told("30m on Git tags, else 0s"),
-        Setting::new(
-            "target_registry",
-            Form::Text,
-            "The registry that production takes versions from, as `host` or `host:port`.",
-        )
-        .default_told("`registry`"),
-        Setting::new(
-            "target_repo",
-            Form::Text,
-            "The repository there. With several images it contains `{name}` (quote it). `host/path` is accepted \
-             where the host is `target_registry`.",
-        )
-        .default_told("`repo`"),
-        Setting::new("target_username", Form::Text, "The user at the target registry.")
-            .default_told("`username` where it is the same registry, else the auth file"),
-        Setting::new("target_password", Form::Text, "The password or token of that user.")
-            .default_told("`password` where it is the same registry, else the auth file")
-            .secret(),
-        Setting::not_yet("floating", "floating tags are not built yet"),
-        Setting::not_yet("signing_key", "signed summaries are not built yet"),
-        Setting::not_yet("signing_key_password", "signed summaries are not built yet"),
-        Setting::not_yet("stage", "stages are not built yet"),
-        Setting::not_yet("policy", POLICY),
-        Setting::not_yet("policy_ref", POLICY),
-        Setting::not_yet("request_file", "requests for manual runs are not built yet; use `commit` or `candidate`"),
-        Setting::not_yet("on_denied", GATES),
-        Setting::not_yet("max_wait", GATES),
-        Setting::not_yet("break_glass", BREAK_GLASS),
-        Setting::not_yet("break_glass_reason", BREAK_GLASS),
-        Setting::not_yet("break_glass_reason_from", BREAK_GLASS),
-        Setting::not_yet("break_glass_ticket", BREAK_GLASS),
-        Setting::not_yet("break_glass_expires", BREAK_GLASS),
-        Setting::not_yet("ci_url", "questions to Woodpecker's API are not built yet"),
-        Setting::not_yet("ci_token", "questions to Woodpecker's API are not built yet"),
-        Setting::not_yet("operator", "records of the operator are not built yet"),
-        Setting::not_yet("max_lag", "`status` is not built yet"),
-        Setting::not_yet("git_url", "questions to Git are not built yet"),
-        Setting::not_yet("git_branch", "questions to Git are not built yet"),
-        Setting::not_yet("git_username", "questions to Git are not built yet"),
-        Setting::not_yet("git_password", "questions to Git are not built yet"),
-        Setting::not_yet("ssh_key", "questions to Git are not built yet"),
-        Setting::not_yet("ssh_known_hosts", "questions to Git are not built yet"),
-        Setting::not_yet("forge_url", "questions to the forge are not built yet"),
-        Setting::not_yet("forge_token", "questions to the forge are not built yet"),
-    ],
-};
 
 /// What a run of promote was asked to do.
 #[derive(Clone, Debug)]
@@ -144,6 +37,16 @@ pub struct Settings {
     pub evidence: EvidenceRules,
     /// How long to wait for set and evidence.
     pub wait_for_evidence: Duration,
+    /// The tags that follow the newest version.
+    pub floating: Vec<Floating>,
+    /// Whether the candidate has to be refused.
+    pub negative_control: bool,
+    /// What signs the summary.
+    pub signing_key: Option<SigningKeySettings>,
+    /// Whether a signature that a bundle would hide is a reason to refuse.
+    pub protect_sig: bool,
+    /// Who promotes.
+    pub operator: Operator,
 }
 
 /// The setting `trusted_keys`, which is PEM, a path or JSON.
@@ -158,7 +61,7 @@ pub enum TrustedKeys {
 /// Reads the settings. Pure.
 pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
     if reader.choice("action").is_some_and(|action| action != "promote") {
-        reader.reject("action", "only `promote` is built yet", "promote");
+        reader.reject("action", "only `promote` and `verify` are built yet", "promote or verify");
     }
     let registry = RegistrySettings::resolve(reader, ci);
     let target = TargetSettings::resolve(reader, registry.as_ref());
@@ -169,10 +72,13 @@ pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
         _ => OnSuperseded::Fail,
     };
     let branches = branches(reader, ci);
-    let trusted_keys = trusted_keys(reader);
+    let trusted_keys = key_list(reader, "trusted_keys");
     let is_tag = matches!(ci.event, Some(Event::Tag | Event::Release));
     let default_wait = if is_tag { WAIT_ON_TAG } else { Duration::ZERO };
-    let max_age = reader.duration("max_evidence_age");
+    let evidence = evidence_rules(reader);
+    let floating = floating(reader);
+    let signing_key = SigningKeySettings::resolve(reader);
+    let operator = operator(reader, ci);
     Some(Settings {
         registry: registry?,
         target: target?,
@@ -180,14 +86,45 @@ pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
         wanted: wanted?,
         admission: Rules { branches, allow_older: reader.flag("allow_older"), on_superseded },
         trusted_keys: trusted_keys?,
-        evidence: EvidenceRules {
-            max_age: max_age?,
-            required_tests: Vec::new(),
-            environments: Vec::new(),
-            allow_warned: false,
-        },
+        evidence: evidence?,
         wait_for_evidence: reader.duration("wait_for_evidence").unwrap_or(default_wait),
+        floating,
+        negative_control: reader.flag("negative_control"),
+        signing_key,
+        protect_sig: reader.flag("protect_sig"),
+        operator,
     })
+}
+
+/// What is asked of evidence.
+pub(crate) fn evidence_rules(reader: &mut Reader<'_>) -> Option<EvidenceRules> {
+    let max_age = reader.duration("max_evidence_age");
+    let mut required_tests = Vec::new();
+    for text in reader.list("required_tests") {
+        match text.parse() {
+            Ok(pattern) => required_tests.push(pattern),
+            Err(error) => {
+                let error: granary_release::ParsePatternError = error;
+                reader.reject("required_tests", error.to_string(), "names of tests, with `*` and `?`");
+            }
+        }
+    }
+    let environments = reader.list("required_environments");
+    let allow_warned = reader.flag("allow_warned");
+    Some(EvidenceRules { max_age: max_age?, required_tests, environments, allow_warned })
+}
+
+/// Who promotes: as the pipeline says, by hand as the setting says.
+fn operator(reader: &mut Reader<'_>, ci: &Ci) -> Operator {
+    match reader.text("operator") {
+        Some(_) if ci.is_woodpecker() => {
+            reader.reject("operator", "the pipeline says who started it", "this setting by hand only");
+            ci.operator()
+        }
+        // Nobody vouches for it.
+        Some(name) => Operator::Unverified(Some(name)),
+        None => ci.operator(),
+    }
 }
 
 /// The version that is asked for; on a Git tag the tag's own, whatever else the tag is called is not
@@ -218,6 +155,16 @@ fn wanted(reader: &mut Reader<'_>, ci: &Ci) -> Option<Result<Wanted, String>> {
     )
 }
 
+fn floating(reader: &mut Reader<'_>) -> Vec<Floating> {
+    let words = reader.list("floating");
+    let refused = |errors: Vec<BadFloating>| {
+        for error in errors {
+            reader.reject("floating", error.to_string(), "`latest`, `{major}`, `{major}.{minor}`, in quotes");
+        }
+    };
+    Floating::parse_all(&words).map_err(refused).unwrap_or_default()
+}
+
 fn branches(reader: &mut Reader<'_>, ci: &Ci) -> Vec<BranchPattern> {
     let mut given = reader.list("branches");
     if given.is_empty() {
@@ -243,12 +190,13 @@ fn branches(reader: &mut Reader<'_>, ci: &Ci) -> Vec<BranchPattern> {
     patterns
 }
 
-fn trusted_keys(reader: &mut Reader<'_>) -> Option<TrustedKeys> {
-    let text = reader.text("trusted_keys");
-    let text = reader.require("trusted_keys", text)?;
+/// The public keys of a setting.
+pub(crate) fn key_list(reader: &mut Reader<'_>, setting: &str) -> Option<TrustedKeys> {
+    let text = reader.text(setting);
+    let text = reader.require(setting, text)?;
     match text.trim_start().starts_with('[') || text.contains("-----BEGIN ") {
         true => Some(TrustedKeys::Text(text)),
-        false => reader.pem("trusted_keys").map(TrustedKeys::File),
+        false => reader.pem(setting).map(TrustedKeys::File),
     }
 }
 

@@ -1,10 +1,13 @@
 //! The clients of both sides of a promotion, and how their places are called.
 
 use granary_oci::Repository;
-use granary_plugin::{Failure, Kind};
+use granary_plugin::{Context, Failure, Kind, StepResult};
 use granary_registry::{Registry, RegistryError};
 use granary_release::{Member, ReleaseSet};
-use granary_suite::{Records, RepositoryTemplate, registry_failure, target_failure};
+use granary_suite::{
+    CONCURRENCY, Records, RegistrySettings, RepositoryTemplate, TargetSettings, connect, http,
+    registry_failure, target_failure,
+};
 
 use crate::places::{Place, Places, Side};
 
@@ -39,6 +42,40 @@ impl Side {
 }
 
 impl Sites {
+    /// The clients of both sides. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// With exit code 2, where settings do not say enough or an auth file cannot be read.
+    pub fn connect(
+        registry: &RegistrySettings,
+        target: Option<&TargetSettings>,
+        previous: Option<&StepResult>,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let http = http(context)?;
+        let candidates = connect(registry, context, &http, CONCURRENCY)?;
+        let records = Records::new(candidates.clone(), registry.lead_repository(previous)?);
+        let target = match target {
+            Some(target) => Some(Target {
+                registry: target.connect(&candidates, context, &http, CONCURRENCY)?,
+                repo: target.repo.clone(),
+                lead: target.lead_repository(registry, previous)?,
+            }),
+            None => None,
+        };
+        Ok(Sites { candidates, records, target })
+    }
+
+    /// Says of the leads that they will be written to: one token that reads and writes, instead of one for the
+    /// reading and another for the writing.
+    pub fn announce_leads(&self) {
+        self.candidates.announce_writes(self.lead(), &[]);
+        if let Some(target) = &self.target {
+            let mounts = target.registry.is_same_as(&self.candidates).then(|| self.lead().clone());
+            target.registry.announce_writes(&target.lead, mounts.as_slice());
+        }
+    }
+
     /// The client of a side.
     pub fn registry(&self, side: Side) -> &Registry {
         match (side, &self.target) {

@@ -3,16 +3,18 @@
 
 mod reading;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join;
 use granary_oci::TagOrDigest;
 use granary_plugin::{Failure, Kind, Outcome};
-use granary_release::Version;
 use granary_release::claim::{CLAIM_LIFETIME, CLAIM_WRITES, ClaimConflict, Claiming, Next};
+use granary_release::{TestRun, Version};
 use granary_suite::registry_failure;
 use jiff::Timestamp;
 
-use super::{Promotion, Subject};
+use super::summary::Summary;
+use super::{Early, Promotion, Seen, Subject};
 use crate::admission::OnSuperseded;
 use crate::facts::Look;
 use crate::plan::{Lists, claim_tag, set_write};
@@ -25,31 +27,14 @@ pub(super) struct Claims<'a> {
     subject: &'a Subject,
     machine: Claiming,
     lists: Lists,
+    /// What there is of the version that would be claimed, or is.
     look: Option<(Version, Look)>,
-    would_claim: Option<Version>,
-    /// What this run has claimed.
-    claimed: Vec<Version>,
-    set_written: Option<Version>,
+    /// What let the set in.
+    evidence: Vec<TestRun>,
+    /// What will say so, of the version that was claimed last.
+    summary: Option<Summary<'a>>,
     /// When the first claim was made, by a clock that only moves on.
     since: Option<Instant>,
-}
-
-/// How the way to a version ended.
-pub(super) enum Won {
-    /// It is ours and nobody sees it yet.
-    Version { version: Version, look: Look },
-    /// This set is visible as it already: another run of the same commit was quicker.
-    Seen { version: Version, look: Look },
-    /// There is nothing to do.
-    Ended(Outcome),
-}
-
-/// What a newer candidate means for this run.
-pub(super) enum Ordered {
-    /// Nothing, somebody allowed it.
-    GoOn,
-    /// The end, without an error.
-    Ended(Outcome),
 }
 
 impl<'a> Claims<'a> {
@@ -66,9 +51,8 @@ impl<'a> Claims<'a> {
             machine,
             lists: Lists::default(),
             look: None,
-            would_claim: None,
-            claimed: Vec::new(),
-            set_written: None,
+            evidence: Vec::new(),
+            summary: None,
             since: None,
         };
         claims.take_in(lists);
@@ -83,25 +67,31 @@ impl<'a> Claims<'a> {
         self.machine.adopt(version);
     }
 
-    pub(super) fn would_claim(&mut self, version: Version) {
-        self.would_claim = Some(version);
+    pub(super) fn let_in_by(&mut self, evidence: Vec<TestRun>) {
+        self.evidence = evidence;
     }
 
-    /// The version that would be claimed.
-    pub(super) fn candidate_version(&self) -> Version {
-        self.would_claim.expect("invariant: a set is let in when its version has been found")
+    /// The version that would be claimed, and what there is of it.
+    pub(super) fn looked_at(&self) -> &(Version, Look) {
+        self.look.as_ref().expect("invariant: a set is let in when its version has been looked at")
     }
 
-    pub(super) fn look(&self) -> Option<&Look> {
-        self.look.as_ref().map(|(_, look)| look)
-    }
-
-    pub(super) fn looked_at(&self, version: Version) -> Option<&Look> {
-        self.look.as_ref().filter(|(looked, _)| *looked == version).map(|(_, look)| look)
+    pub(super) fn has_looked_at(&self, version: Version) -> bool {
+        self.look.as_ref().is_some_and(|(looked, _)| *looked == version)
     }
 
     pub(super) fn keep_look(&mut self, version: Version, look: Look) {
         self.look = Some((version, look));
+    }
+
+    /// The end of this way: the set is visible as a version already, to be seen through.
+    pub(super) fn seen(&self, version: Version, look: Look) -> Early {
+        Early::Seen(Box::new(Seen { version, carried: look.carried, lists: self.lists.clone() }))
+    }
+
+    /// The digest of the summary that was attached to the set.
+    pub(super) fn summary(&self) -> Option<&granary_oci::Digest> {
+        self.summary.as_ref().and_then(Summary::on_set)
     }
 
     /// Answers what the protocol wants to read, until it wants something else.
@@ -114,39 +104,55 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// Claims until a version is ours and nobody else's.
-    pub(super) async fn win(&mut self) -> Result<Won, Failure> {
+    /// Claims until a version is ours and nobody else's, and nobody sees it yet.
+    pub(super) async fn win(&mut self) -> Result<(Version, Look), Early> {
         loop {
             match self.next()? {
                 Next::List => self.list().await?,
                 Next::Read(reads) => self.read(reads).await?,
-                Next::WriteClaim(version) => self.write_claim(version).await?,
-                Next::GoOn(version) => {
-                    if let Some(look) = self.take_possession(version).await? {
-                        return Ok(Won::Seen { version, look });
-                    }
-                }
+                Next::WriteClaim(version) => self.claim(version).await?,
+                Next::GoOn(version) => self.take_possession(version).await?,
                 Next::Publish(version) => {
                     let look = self.last_look(version).await?;
-                    return Ok(Won::Version { version, look });
+                    // Where an earlier run has written `set-<X.Y.Z>`, there is no telling whether it signed.
+                    self.attach_summary(version).await?;
+                    return Ok((version, look));
                 }
                 Next::Finish(version) => {
                     let places = &self.subject.places;
                     let look = self.promotion.lookup().look(version, places, &self.lists).await?;
-                    return Ok(Won::Seen { version, look });
+                    return Err(self.seen(version, look));
                 }
-                told @ (Next::Superseded { .. } | Next::Undecidable { .. }) => {
-                    if let Ordered::Ended(outcome) = self.ordered(&told)? {
-                        return Ok(Won::Ended(outcome));
-                    }
-                }
+                told @ (Next::Superseded { .. } | Next::Undecidable { .. }) => self.ordered(&told)?,
             }
         }
     }
 
+    /// Claims a version and looks who else does. The summary is brought meanwhile: each version needs one of
+    /// its own, and waiting for it afterwards would cost two round trips.
+    async fn claim(&mut self, version: Version) -> Result<(), Failure> {
+        self.promotion.context.stop.check()?;
+        let mut summary = self.promotion.sign_summary(self.subject, version, &self.evidence)?;
+        let left = self.time_left();
+        let bring = async {
+            match &mut summary {
+                Some(summary) => tokio::time::timeout(left, summary.bring()).await,
+                None => Ok(Ok(())),
+            }
+        };
+        let claim = async {
+            self.write_claim(version).await?;
+            self.list().await
+        };
+        let (brought, claimed) = join(bring, claim).await;
+        claimed?;
+        brought.map_err(|_| self.refused(ClaimConflict::OutOfTime { version }))??;
+        self.summary = summary;
+        Ok(())
+    }
+
     async fn write_claim(&mut self, version: Version) -> Result<(), Failure> {
         let Promotion { context, sites, .. } = self.promotion;
-        context.stop.check()?;
         let started = Instant::now();
         let claim = self.machine.claim(version, context.ci.pipeline_url.clone(), self.now());
         let manifest = claim.to_manifest();
@@ -158,22 +164,22 @@ impl<'a> Claims<'a> {
         self.in_time(version, write).await?.map_err(registry_failure)?;
         context.output.done_in(format!("{lead}:{tag} → {}", manifest.digest()), started.elapsed());
         self.since.get_or_insert(started);
-        self.claimed.push(version);
         self.machine.wrote_claim(version, claim.created);
         Ok(())
     }
 
     /// The version is nobody else's. What has to hold right before anybody can see it is made sure of here,
-    /// with all content in place (DESIGN §4.5): every member's X.Y.Z is looked at on every side. Then
-    /// `set-<X.Y.Z>` says whose it is. `Some` where it turns out to be visible as this set already.
-    async fn take_possession(&mut self, version: Version) -> Result<Option<Look>, Failure> {
+    /// with all content in place (DESIGN §4.5): every member's X.Y.Z is looked at on every side. Then the
+    /// summary says who let it in, and `set-<X.Y.Z>` whose it is.
+    async fn take_possession(&mut self, version: Version) -> Result<(), Early> {
         let Promotion { context, sites, .. } = self.promotion;
         let look = self.last_look(version).await?;
         let own = look.holder.as_ref().is_some_and(|holder| holder.digest == self.subject.set.digest);
         if own && !look.carried.is_empty() {
-            return Ok(Some(look));
+            return Err(self.seen(version, look));
         }
-        context.stop.check()?;
+        self.attach_summary(version).await?;
+        context.stop.check().map_err(Failure::from)?;
         self.check_deadline(version)?;
         let started = Instant::now();
         let write = set_write(&self.subject.set, version, sites.lead());
@@ -183,10 +189,19 @@ impl<'a> Claims<'a> {
         self.in_time(version, write_set).await?.map_err(registry_failure)?;
         let line = format!("{} → {}", report::place(sites, &write), write.digest);
         context.output.done_in(line, started.elapsed());
-        self.set_written = Some(version);
         self.machine.wrote_set(version);
         self.keep_look(version, look);
-        Ok(None)
+        Ok(())
+    }
+
+    /// Makes the summary findable from the set and from every member, before anybody can see the version.
+    async fn attach_summary(&mut self, version: Version) -> Result<(), Failure> {
+        let Some(mut summary) = self.summary.take() else { return Ok(()) };
+        self.promotion.context.stop.check()?;
+        self.check_deadline(version)?;
+        let attached = self.in_time(version, summary.attach()).await;
+        self.summary = Some(summary);
+        attached?
     }
 
     /// What there is of the claimed version, looked at after the claim and borne out by the list.
@@ -196,7 +211,7 @@ impl<'a> Claims<'a> {
         let known = self.look.as_ref().filter(|(looked, _)| *looked == version).map(|(_, look)| look);
         let look = match known {
             // From before `set-<X.Y.Z>` was written, and good since.
-            Some(look) if self.set_written == Some(version) => return Ok(look.clone()),
+            Some(look) if self.machine.set_written() == Some(version) => return Ok(look.clone()),
             Some(look) if lookup.check_listed(version, places, &self.lists, look).is_ok() => look.clone(),
             // None yet, or one from a moment before the list.
             _ => lookup.look(version, places, &self.lists).await?,
@@ -205,11 +220,11 @@ impl<'a> Claims<'a> {
         Ok(look)
     }
 
-    /// What is to be done where a newer candidate has a version, or may have one.
+    /// A newer candidate has a version, or may have one: goes on where that is allowed.
     ///
     /// # Errors
-    /// Where that is an error here.
-    pub(super) fn ordered(&mut self, told: &Next) -> Result<Ordered, Failure> {
+    /// Where it is not.
+    pub(super) fn ordered(&mut self, told: &Next) -> Result<(), Early> {
         let rules = &self.promotion.settings.admission;
         let output = &self.promotion.context.output;
         let found = match told {
@@ -219,28 +234,28 @@ impl<'a> Claims<'a> {
             Next::Undecidable { reason } => reason.clone(),
             other => {
                 let message = format!("the claim protocol asks for {other:?} out of turn");
-                return Err(Failure::new(Kind::Unexpected, message));
+                return Err(Failure::new(Kind::Unexpected, message).into());
             }
         };
         if rules.allow_older {
             output.warn(format_args!("allow_older: promoting although {found}"));
             self.machine.allow_older();
-            return Ok(Ordered::GoOn);
+            return Ok(());
         }
         let is_superseded = matches!(told, Next::Superseded { .. });
-        if let Some(version) = self.claimed.last().filter(|_| is_superseded) {
+        if let Some(version) = self.machine.claimed().last().filter(|_| is_superseded) {
             let tag = claim_tag(&self.subject.set, *version);
             output.info(format_args!("{tag} stays behind: claims are never deleted, they lapse"));
         }
         let set = &self.subject.set;
-        match (is_superseded, rules.on_superseded) {
+        Err(match (is_superseded, rules.on_superseded) {
             (true, OnSuperseded::Skip) => {
                 output.info(format_args!("skipped, superseded: {found}"));
-                Ok(Ordered::Ended(Outcome::Skipped))
+                Early::Ended(Outcome::Skipped)
             }
-            (true, OnSuperseded::Fail) => Err(superseded(set, found)),
-            (false, _) => Err(order_unknown(set, found)),
-        }
+            (true, OnSuperseded::Fail) => superseded(set, found).into(),
+            (false, _) => order_unknown(set, found).into(),
+        })
     }
 
     /// Stops where the claim is too old to write under, by the registry's clock or by ours: the registry's is
@@ -266,15 +281,19 @@ impl<'a> Claims<'a> {
         version: Version,
         write: impl Future<Output = T>,
     ) -> Result<T, Failure> {
-        let latest = (CLAIM_WRITES.unsigned_abs() + CLAIM_LIFETIME.unsigned_abs()) / 2;
-        let left = self.since.map_or(latest, |since| latest.saturating_sub(since.elapsed()));
-        let written = tokio::time::timeout(left, write).await;
+        let written = tokio::time::timeout(self.time_left(), write).await;
         written.map_err(|_| self.refused(ClaimConflict::OutOfTime { version }))
+    }
+
+    fn time_left(&self) -> Duration {
+        let latest = (CLAIM_WRITES.unsigned_abs() + CLAIM_LIFETIME.unsigned_abs()) / 2;
+        self.since.map_or(latest, |since| latest.saturating_sub(since.elapsed()))
     }
 
     /// The version that was claimed last.
     pub(super) fn version(&self) -> Version {
-        self.claimed.last().copied().expect("invariant: what is written under a claim was claimed")
+        let claimed = self.machine.claimed().last().copied();
+        claimed.expect("invariant: what is written under a claim was claimed")
     }
 
     fn next(&self) -> Result<Next, Failure> {

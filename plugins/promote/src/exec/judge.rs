@@ -4,82 +4,39 @@ use std::collections::BTreeSet;
 
 use futures_util::future::try_join_all;
 use granary_oci::TagOrDigest;
-use granary_plugin::{Failure, Kind, Outcome};
+use granary_plugin::{Failure, Kind};
 use granary_release::claim::{Claimant, Claiming, Next, Wanted};
-use granary_release::{FoundSet, TagKind, Verdict, Version};
+use granary_release::{FoundSet, TagKind, TestRun, Verdict, Version};
 use granary_suite::{check_list, registry_failure};
 
-use super::claims::{Claims, Ordered};
-use super::{Manifests, Promotion, Subject};
-use crate::facts::{Look, accepted_line};
+use super::claims::Claims;
+use super::{Early, Manifests, Promotion, Subject};
+use crate::facts::accepted_line;
 use crate::places::Side;
-use crate::plan::{Facts, Lists};
+use crate::plan::Facts;
 use crate::refusal::evidence_failure;
 use crate::report;
 use crate::wait::Wait;
 
-/// What became of a set that has no version yet.
-pub(super) enum Judged<'a> {
-    /// Evidence had to be waited for: everything that was read before is old.
-    Again,
-    /// Others have written a version that the list does not have: it is older than that, or not whole. Why
-    /// it is not gone by, should it not get better.
-    Stale(Failure),
-    /// There is nothing to do.
-    Ended(Outcome),
-    /// It was let in before.
-    Seen(Box<Seen>),
-    /// It may have a version.
-    LetIn { claims: Box<Claims<'a>>, manifests: Manifests },
-}
-
-/// What ends the questions before all of them are answered.
-enum Early {
-    Failed(Failure),
-    Stale(Failure),
-    Ended(Outcome),
-    Seen(Box<Seen>),
-}
-
-/// A version that this set is visible as, though the facts did not tell.
-pub(super) struct Seen {
-    pub(super) version: Version,
-    pub(super) look: Look,
-    pub(super) lists: Lists,
-}
-
-impl From<Failure> for Early {
-    fn from(failure: Failure) -> Self {
-        Early::Failed(failure)
-    }
-}
-
 impl Promotion<'_> {
-    /// Whether a set may have a version. Order comes before evidence, which comes before the bytes, in
-    /// whatever order the answers arrive: whoever has been overtaken need not be tested.
+    /// Whether a set may have a version; `None` where evidence had to be waited for. Order comes before
+    /// evidence, which comes before the bytes, in whatever order the answers arrive: whoever has been
+    /// overtaken need not be tested.
     pub(super) async fn judge<'a>(
         &'a self,
         subject: &'a Subject,
         facts: Facts,
         wait: &mut Wait,
-    ) -> Result<Judged<'a>, Failure> {
+    ) -> Result<Option<(Claims<'a>, Manifests)>, Early> {
         let mut claims = self.claims(subject, facts);
-        let asked = tokio::try_join!(
+        let ((), verdict, manifests) = tokio::try_join!(
             self.find_version(subject, &mut claims),
             async { Ok::<_, Early>(self.verdict(&subject.set).await) },
             async { Ok::<_, Early>(self.manifests(subject).await) },
-        );
-        let ((), verdict, manifests) = match asked {
-            Ok(asked) => asked,
-            Err(Early::Failed(failure)) => return Err(failure),
-            Err(Early::Stale(failure)) => return Ok(Judged::Stale(failure)),
-            Err(Early::Ended(outcome)) => return Ok(Judged::Ended(outcome)),
-            Err(Early::Seen(seen)) => return Ok(Judged::Seen(seen)),
-        };
-        if !self.accept(&subject.set, verdict?, wait).await? {
-            return Ok(Judged::Again);
-        }
-        Ok(Judged::LetIn { claims: Box::new(claims), manifests: manifests? })
+        )?;
+        let Some(runs) = self.accept(&subject.set, verdict?, wait).await? else { return Ok(None) };
+        claims.let_in_by(runs);
+        Ok(Some((claims, manifests?)))
     }
 
     /// Feeds the protocol with what is known already.
@@ -119,15 +76,13 @@ impl Promotion<'_> {
                 Next::WriteClaim(version) => version,
                 Next::Finish(version) => {
                     let look = self.lookup().look(version, &subject.places, claims.lists()).await?;
-                    let lists = claims.lists().clone();
-                    return Err(Early::Seen(Box::new(Seen { version, look, lists })));
+                    return Err(claims.seen(version, look));
                 }
-                told => match claims.ordered(&told)? {
-                    Ordered::Ended(outcome) => return Err(Early::Ended(outcome)),
-                    Ordered::GoOn => continue,
-                },
+                told => {
+                    claims.ordered(&told)?;
+                    continue;
+                }
             };
-            claims.would_claim(version);
             return self.look_at(subject, claims, version).await;
         }
     }
@@ -138,7 +93,7 @@ impl Promotion<'_> {
         claims: &mut Claims<'_>,
         version: Version,
     ) -> Result<(), Early> {
-        if claims.looked_at(version).is_some() {
+        if claims.has_looked_at(version) {
             return Ok(());
         }
         let look = self.lookup().look(version, &subject.places, claims.lists()).await?;
@@ -148,29 +103,36 @@ impl Promotion<'_> {
             check_list(&claims.lists().tags, self.sites.lead(), &tag).map_err(Early::Stale)?;
         }
         if self.check_look(subject, version, &look)? {
-            let lists = claims.lists().clone();
-            return Err(Early::Seen(Box::new(Seen { version, look, lists })));
+            return Err(claims.seen(version, look));
         }
         claims.keep_look(version, look);
         Ok(())
     }
 
-    async fn verdict(&self, found: &FoundSet) -> Result<Verdict, Failure> {
+    pub(super) async fn verdict(&self, found: &FoundSet) -> Result<Verdict, Failure> {
         self.lookup().evidence(found, self.keys, &self.settings.evidence).await
     }
 
-    /// Whether evidence lets a set in; `false` where it had to be waited for: by then others may have taken
+    /// The evidence that lets a set in; `None` where it had to be waited for: by then others may have taken
     /// the version or overtaken the candidate.
-    async fn accept(&self, found: &FoundSet, first: Verdict, wait: &mut Wait) -> Result<bool, Failure> {
+    ///
+    /// # Errors
+    /// With exit code 14 where there is none that does.
+    pub(super) async fn accept(
+        &self,
+        found: &FoundSet,
+        first: Verdict,
+        wait: &mut Wait,
+    ) -> Result<Option<Vec<TestRun>>, Failure> {
         let mut verdict = first;
         let mut waited = false;
         loop {
             match verdict {
-                Verdict::Accepted(_) if waited => return Ok(false),
+                Verdict::Accepted(_) if waited => return Ok(None),
                 Verdict::Accepted(runs) => {
                     self.context.output.info(format_args!("evidence accepted: {}", accepted_line(&runs)));
                     report::evidence(self.context, &runs);
-                    return Ok(true);
+                    return Ok(Some(runs));
                 }
                 Verdict::Rejected(rejection) => return Err(evidence_failure(found, rejection)),
                 Verdict::Missing(rejection) => {

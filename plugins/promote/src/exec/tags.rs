@@ -58,10 +58,12 @@ impl Promotion<'_> {
         let manifest =
             manifests.get(&write.digest).expect("invariant: manifests() fetched what the steps name");
         let registry = self.sites.registry(write.place.side);
-        registry
-            .put_manifest(&write.place.repository, &TagOrDigest::from(&write.tag), manifest)
-            .await
-            .map_err(write.place.side.failure())?;
+        let (place, tag) = (&write.place.repository, TagOrDigest::from(&write.tag));
+        let put = match write.moves {
+            true => registry.put_shared(place, &tag, manifest).await,
+            false => registry.put_manifest(place, &tag, manifest).await,
+        };
+        put.map_err(write.place.side.failure())?;
         let line = format!("{} → {}", report::place(self.sites, write), write.digest);
         self.context.output.done_in(line, started.elapsed());
         Ok(())

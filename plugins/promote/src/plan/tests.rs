@@ -220,7 +220,7 @@ fn places_in_the_target() {
 }
 
 fn write_at(place: Place) -> Write {
-    Write { place, tag: "x".parse().unwrap(), digest: Digest::of(b"x") }
+    Write { place, tag: "x".parse().unwrap(), digest: Digest::of(b"x"), moves: false }
 }
 
 /// Every prefix of the writes, as a run killed there leaves it, is finished by the next run to the

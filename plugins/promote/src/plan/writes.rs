@@ -15,6 +15,8 @@ pub struct Write {
     pub tag: Tag,
     /// What it will name.
     pub digest: Digest,
+    /// Whether others may move it at the same moment: it floats.
+    pub moves: bool,
 }
 
 /// The tag of a set's claim to a version.
@@ -28,6 +30,7 @@ pub fn set_write(set: &FoundSet, version: Version, lead: &Repository) -> Write {
         place: Place { side: Side::Candidate, repository: lead.clone() },
         tag: TagKind::VersionSet(version).tag(),
         digest: set.digest.clone(),
+        moves: false,
     }
 }
 
@@ -58,7 +61,8 @@ pub fn writes(places: &Places, set: &FoundSet, version: Version, carried: &Carri
 
 fn step(members: &[Placed], side: Side, tag: &Tag) -> Vec<Write> {
     let write = |placed: &Placed| {
-        Some(Write { place: placed.on(side)?, tag: tag.clone(), digest: placed.member.digest.clone() })
+        let (place, digest) = (placed.on(side)?, placed.member.digest.clone());
+        Some(Write { place, tag: tag.clone(), digest, moves: false })
     };
     members.iter().filter_map(write).collect()
 }

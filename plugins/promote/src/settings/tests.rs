@@ -151,12 +151,54 @@ fn keys_are_text_path_or_json() {
     assert!(missing[0].starts_with("trusted_keys: required"), "{missing:?}");
 }
 
+#[test]
+fn what_is_asked_of_evidence() {
+    let asked = [
+        ("required_tests", r#"["login", "orders::*"]"#),
+        ("required_environments", "integration,staging"),
+        ("allow_warned", "true"),
+        ("max_evidence_age", "1d"),
+    ];
+    let rules = on("push", &asked).unwrap().evidence;
+    assert_eq!(
+        rules.required_tests.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["login", "orders::*"]
+    );
+    assert_eq!(rules.environments, ["integration", "staging"]);
+    assert!(rules.allow_warned && rules.max_age == Duration::from_secs(86_400));
+    let rules = on("push", &[]).unwrap().evidence;
+    assert!(rules.required_tests.is_empty() && rules.environments.is_empty() && !rules.allow_warned);
+    let long = errors(on("push", &[("required_tests", &"x".repeat(2000))]));
+    assert!(long.len() == 1 && long[0].starts_with("required_tests: the pattern has 2000 bytes"), "{long:?}");
+}
+
+/// A restart's parameter must not let in what the YAML keeps out.
+#[test]
+fn what_weakens_a_check_says_so() {
+    let loosening = TABLE.settings().filter(|setting| setting.loosens).map(|setting| setting.name);
+    let own: Vec<_> = loosening.filter(|name| OWN.settings.iter().any(|own| own.name == *name)).collect();
+    assert_eq!(own, ["allow_older", "branches", "trusted_keys", "promoter_keys", "allow_warned"]);
+}
+
+#[test]
+fn the_operator_is_who_the_pipeline_says_or_by_hand_the_setting() {
+    let verified = on("manual", &[]).unwrap().operator;
+    assert!(matches!(verified, Operator::Verified(_)), "{verified:?}");
+    let by_hand = |pairs: &[(&str, &str)]| {
+        with(&Ci::default(), &[&NEEDED[..], &BY_HAND[..], pairs].concat()).unwrap().operator
+    };
+    assert_eq!(by_hand(&[("operator", "grace")]), Operator::Unverified(Some("grace".to_owned())));
+    assert_eq!(by_hand(&[]), Operator::Unverified(None));
+    let refused = errors(on("manual", &[("operator", "grace")]));
+    assert_eq!(refused, ["operator: the pipeline says who started it; accepted: this setting by hand only"]);
+}
+
 /// A name of the contract that does nothing yet is refused; ignored, it would look like protection.
 #[test]
 fn what_is_not_built_is_refused_by_name() {
-    let names = "floating signing_key signing_key_password stage policy policy_ref request_file on_denied max_wait break_glass \
+    let names = "stage policy policy_ref request_file on_denied max_wait break_glass \
                  break_glass_reason break_glass_reason_from break_glass_ticket break_glass_expires ci_url ci_token \
-                 operator max_lag git_url git_branch git_username git_password ssh_key ssh_known_hosts forge_url \
+                 max_lag git_url git_branch git_username git_password ssh_key ssh_known_hosts forge_url \
                  forge_token";
     for name in names.split_whitespace() {
         let refused = errors(on("push", &[(name, "x")]));
@@ -165,7 +207,10 @@ fn what_is_not_built_is_refused_by_name() {
     }
     for action in ["status", "rollback", "audit-verify", "lint"] {
         let refused = errors(on("push", &[("action", action)]));
-        assert_eq!(refused, ["action: only `promote` is built yet; accepted: promote"]);
+        assert_eq!(
+            refused,
+            ["action: only `promote` and `verify` are built yet; accepted: promote or verify"]
+        );
     }
     assert!(on("push", &[("action", "promote")]).is_ok());
 }

@@ -24,7 +24,7 @@ fn examples() -> Vec<Vec<&'static str>> {
 #[test]
 fn every_example_uses_settings_that_exist_and_lists_them_in_only() {
     let examples = examples();
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 9);
     for lines in examples {
         let shown = lines.join("\n");
         let start = lines.iter().position(|line| *line == "    settings:").unwrap();

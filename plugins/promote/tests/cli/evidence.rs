@@ -76,17 +76,15 @@ fn of_another_set() {
     assert_eq!(refusal["rule"], "evidence.subject");
 }
 
+/// The set's digest covers its members' digests, and cosign signs one subject.
 #[test]
-fn that_leaves_a_member_out() {
-    let (told, refusal) = refused(&[Evidence { without_members: true, ..Evidence::default() }]);
-    assert_snapshot!(told, @r"
-    exit code 14
-    --- stdout
-    --- stderr
-    error: refusing to promote 0.1.1-rc.11: evidence that does not name member `app` (environment `integration`, key `zpfsINQ2YaGbIVyy43ammNC0qiqltMeFTpFr0FCC/O4=`)
-    hint: needed: evidence that names [DIGEST] as a subject
-    ");
-    assert_eq!(refusal["rule"], "evidence.subject");
+fn evidence_names_the_set_and_need_not_name_its_members() {
+    let release = Release::new("0.1.1-rc.11");
+    let registry = Registry::start(Options::default());
+    release.publish(&registry);
+    Evidence { without_members: true, ..Evidence::default() }.attach(&registry, &release);
+    let done = promote("push", &registry).output();
+    assert_eq!(done.code, Some(0), "{done}");
 }
 
 #[test]
@@ -115,6 +113,73 @@ fn that_is_too_old() {
     hint: needed: tests not older than 168 hours (`max_evidence_age`)
     ");
     assert_eq!(refusal["rule"], "evidence.age");
+}
+
+/// What was refused, with these settings, and what the same evidence gets with others.
+fn with_rules(
+    evidence: &[Evidence],
+    refusing: &[(&str, &str)],
+    accepting: &[(&str, &str)],
+) -> (String, String) {
+    let release = Release::new("0.1.1-rc.11");
+    let registry = Registry::start(Options::default());
+    release.publish(&registry);
+    for one in evidence {
+        one.attach(&registry, &release);
+    }
+    let run = |settings: &[(&str, &str)]| {
+        let run = promote("push", &registry);
+        settings.iter().fold(run, |run, (name, value)| run.plugin(name, value)).output()
+    };
+    let no = run(refusing);
+    nothing_written(&registry, &no, 14);
+    let (refused, told) = (refusal(&no), no.stderr.clone());
+    assert!(
+        told.contains(refused["found"].as_str().unwrap())
+            || refused["found"].as_str().unwrap().contains("[TIME]"),
+        "{no}"
+    );
+    assert!(told.contains(&format!("hint: needed: {}", refused["needed"].as_str().unwrap())), "{no}");
+    let yes = run(accepting);
+    assert_eq!(yes.code, Some(0), "{yes}");
+    let rule = refused["rule"].as_str().unwrap().to_owned();
+    (
+        format!("{rule}: {}; {}", refused["found"].as_str().unwrap(), refused["needed"].as_str().unwrap()),
+        yes.stdout,
+    )
+}
+
+#[test]
+fn required_tests_must_have_passed_somewhere() {
+    let smoke = Evidence { environment: "smoke", passed: vec!["login::works"], ..Evidence::default() };
+    let asked = [("required_tests", "orders,pay::*,login::?orks")];
+    let (refused, _) =
+        with_rules(&[Evidence::default(), smoke], &asked, &[("required_tests", "quo*,login::?orks")]);
+    assert_snapshot!(refused, @"evidence.tests: no passed test matches `pay::*`; 2 in `integration`, 1 in `smoke` passed; every test in `required_tests` passed in the newest run of some environment");
+}
+
+#[test]
+fn required_environments_must_have_spoken() {
+    let asked = [("required_environments", "integration,staging")];
+    let (refused, _) =
+        with_rules(&[Evidence::default()], &asked, &[("required_environments", "integration")]);
+    assert_snapshot!(refused, @"evidence.environment: evidence from `integration` only; evidence from `staging` (`required_environments`)");
+}
+
+#[test]
+fn warnings_are_let_in_where_that_is_allowed_and_the_log_says_so() {
+    let warned = || Evidence {
+        result: Outcome::Warned,
+        warned: vec!["quotes"],
+        passed: vec!["orders"],
+        ..Evidence::default()
+    };
+    let (refused, accepted) = with_rules(&[warned()], &[], &[("allow_warned", "true")]);
+    assert_snapshot!(refused, @"evidence.result: result WARNED, 1 passed with a warning only: quotes (environment `integration`, key `zpfsINQ2YaGbIVyy43ammNC0qiqltMeFTpFr0FCC/O4=`); result PASSED; with `allow_warned` WARNED will do");
+    assert!(
+        accepted.contains("evidence accepted: 1 passed and 1 with a warning (quotes) in `integration`"),
+        "{accepted}"
+    );
 }
 
 /// A pass does not outlive the failure after it, and one environment does not speak for another.

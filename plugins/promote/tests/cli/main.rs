@@ -3,13 +3,19 @@
 
 mod candidates;
 mod claims;
+mod control;
 mod docs;
 mod evidence;
 mod failures;
+mod floating;
+mod peek;
 mod pipelines;
 mod refusals;
 mod requests;
 mod success;
+mod summary;
+mod summary_crash;
 mod target;
 mod target_crash;
+mod verify;
 mod world;

@@ -146,7 +146,7 @@ fn by_hand_something_must_be_named() {
     --- stdout
     --- stderr
     error: 1 bad setting
-      action: only `promote` is built yet; accepted: promote
+      action: only `promote` and `verify` are built yet; accepted: promote or verify
     hint: `--help` lists every setting
     ");
 }

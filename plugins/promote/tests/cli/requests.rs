@@ -5,7 +5,7 @@ use std::time::Duration;
 use granary_release::claim::ClaimKind;
 use granary_testkit::registry::{Options, Registry};
 
-use crate::world::{Release, promote, tested, tested_on};
+use crate::world::{Evidence, Release, list_in_fallback, promote, signing, tested, tested_on};
 
 fn log(registry: &Registry, release: &Release) -> Vec<String> {
     let short = |text: String| {
@@ -96,6 +96,34 @@ fn a_promotion_is_eleven_round_trips_deep_and_nothing_to_do_four() {
         assert_eq!(promote("push", &registry).output().code, Some(0));
         assert!(round_trips(&registry, latency) <= 4, "{:#?}", log(&registry, &release));
     }
+}
+
+/// DESIGN §10, the whole of it: set, evidence, claim, summary, tags.
+#[test]
+fn with_a_summary_it_is_twenty_requests_and_twelve_round_trips_deep() {
+    let release = Release::new("0.1.1-rc.11");
+    let latency = Duration::from_millis(250);
+    let registry = tested_on(Options { latency, ..Options::default() }, &release);
+    assert_eq!(signing(promote("push", &registry)).output().code, Some(0));
+    let log: Vec<String> = registry.requests().iter().map(ToString::to_string).collect();
+    assert!(round_trips(&registry, latency) <= 12, "{log:#?}");
+    assert_eq!(log.len(), 20, "{log:#?}");
+    // Its content is brought beside the claim and the list after it.
+    let at = |part: &str| log.iter().rposition(|line| line.contains(part)).unwrap();
+    assert!(at("PUT /v2/acme/app/blobs/uploads") < at("PUT /v2/acme/app/manifests/set-"), "{log:#?}");
+}
+
+/// Without the API each of the two subjects has an index to be read, written and looked at again.
+#[test]
+fn with_a_summary_on_a_registry_without_referrers_api() {
+    let release = Release::new("0.1.1-rc.11");
+    let registry = Registry::start(Options::docker_registry_2_8());
+    release.publish(&registry);
+    let carrier = Evidence::default().attach(&registry, &release);
+    list_in_fallback(&registry, &release, &carrier);
+    assert_eq!(signing(promote("push", &registry)).output().code, Some(0));
+    let log: Vec<String> = registry.requests().iter().map(ToString::to_string).collect();
+    assert_eq!(log.len(), 27, "{log:#?}");
 }
 
 /// An old candidate learns from one read that it has been overtaken, however many have been promoted since,

@@ -20,7 +20,8 @@ fn a_tested_candidate_becomes_stable() {
     acme/app:validated-7a77c59 → [DIGEST] ([TIME])
     IMAGE     VERSION  DIGEST
     acme/app  0.1.1    [DIGEST]
-    unprotected: no policy is configured, and no signed summary is written yet
+    unprotected: no policy is configured
+    unsigned: no `signing_key`, so no summary says who let this in, and why
     promote: done in [TIME]
     --- stderr
     ");
@@ -35,7 +36,7 @@ fn a_tested_candidate_becomes_stable() {
         json!({
             "plugin": "promote", "outcome": "done", "exit_code": 0, "commit": release.commit,
             "set": release.set_digest(), "version": "0.1.1", "candidate": "0.1.1-rc.11", "lead": "app",
-            "policy": "unprotected",
+            "policy": "unprotected", "summary": "unsigned",
             "artifacts": [{
                 "name": "app", "repository": format!("{}/acme/app", registry.host()), "digest": digest,
                 "tags": ["0.1.1", "validated-7a77c59"],
@@ -78,7 +79,8 @@ fn several_images_get_one_version() {
     acme/app  1.4.0    [DIGEST]
     acme/web  1.4.0    [DIGEST]
     acme/db   1.4.0    [DIGEST]
-    unprotected: no policy is configured, and no signed summary is written yet
+    unprotected: no policy is configured
+    unsigned: no `signing_key`, so no summary says who let this in, and why
     promote: done in [TIME]
     --- stderr
     ");
@@ -178,7 +180,7 @@ fn what_was_begun_is_finished_without_being_judged_again() {
     IMAGE     VERSION  DIGEST
     acme/app  0.1.1    [DIGEST]
     acme/web  0.1.1    [DIGEST]
-    unprotected: no policy is configured, and no signed summary is written yet
+    unprotected: no policy is configured
     promote: done in [TIME]
     --- stderr
     ");

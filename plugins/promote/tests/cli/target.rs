@@ -63,7 +63,8 @@ fn another_registry() {
     IMAGE                     VERSION  DIGEST
     [TARGET]/prod/app  0.1.1    [DIGEST]
     [TARGET]/prod/web  0.1.1    [DIGEST]
-    unprotected: no policy is configured, and no signed summary is written yet
+    unprotected: no policy is configured
+    unsigned: no `signing_key`, so no summary says who let this in, and why
     promote: done in [TIME]
     --- stderr
     ");

@@ -1,9 +1,10 @@
 //! `kill -9` at every request of a promotion from one registry to another, whichever of the two it goes to.
 
 use granary_testkit::process::{Leash, Run};
-use granary_testkit::registry::{Options, Registry, Snapshot, State, When};
+use granary_testkit::registry::{Options, Registry, State, When};
 
-use crate::world::{Release, promote, tested};
+use crate::summary_crash::{settled, signed_before_seen};
+use crate::world::{Release, promote, signing, summaries, tested};
 
 /// More requests to one of them than a promotion of two images has.
 const MOST: usize = 200;
@@ -13,17 +14,10 @@ fn pair() -> Release {
 }
 
 fn run(candidates: &Registry, target: &Registry) -> Run {
-    promote("push", candidates)
+    signing(promote("push", candidates))
         .plugin("repo", "acme/{name}")
         .plugin("lead", "app")
         .plugin("target_registry", &target.host())
-}
-
-/// Everything but claims, which say when they were made.
-fn settled(registry: &Registry) -> Snapshot {
-    let mut snapshot = registry.snapshot();
-    snapshot.values_mut().for_each(|found| found.tags.retain(|tag, _| !tag.starts_with("claim-")));
-    snapshot
 }
 
 fn versions_written_twice(registry: &Registry) -> Vec<String> {
@@ -110,6 +104,11 @@ fn whole(candidates: &Registry, target: &Registry, crash: &str) {
             let there = blobs.blobs().iter().all(|blob| registry.blob(place, &blob.digest).is_some());
             assert!(!tagged || there, "{crash}");
         }
+    }
+    signed_before_seen(candidates, &release, crash);
+    for place in ["acme/app", "acme/web"] {
+        let signed = !summaries(target, place, &release.digest(place)).is_empty();
+        assert!(signed || !has(candidates, "acme/app", "set-0.1.1"), "{crash}");
     }
     // Before anything else: all content is in the target.
     if candidates.tags("acme/app").keys().any(|tag| tag.starts_with("claim-")) {

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use granary_attest::bundle;
 use granary_attest::key::SigningKey;
-use granary_attest::statement::ResourceDescriptor;
-use granary_attest::test_result::{Outcome, TestResult, TestRun};
-use granary_oci::{ArtifactManifest, Descriptor, RawManifest};
+use granary_attest::statement::{ResourceDescriptor, Statement};
+use granary_attest::summary::SUMMARY;
+use granary_attest::test_result::{Outcome, TEST_RESULT, TestResult, TestRun};
+use granary_attest::trust;
+use granary_oci::{ArtifactManifest, Descriptor, FallbackIndex, RawManifest};
 use granary_release::claim::{Claim, ClaimKind};
 use granary_release::{Member, ReleaseSet, TagKind};
 use granary_testkit::image::{Image, ImageBuilder};
@@ -152,9 +154,34 @@ pub(crate) fn key(seed: u8) -> SigningKey {
 /// The seed of the key that [`promote`] trusts.
 pub(crate) const TRUSTED: u8 = 7;
 
+/// The seed of the key that [`signing`] promotes with.
+pub(crate) const PROMOTER: u8 = 9;
+
+/// The same run with a key of its own.
+pub(crate) fn signing(run: Run) -> Run {
+    run.plugin("signing_key", &key(PROMOTER).to_pem())
+}
+
+/// What promoters have signed about a manifest: the digest of what carries it, and the statement.
+pub(crate) fn summaries(registry: &Registry, repository: &str, subject: &str) -> Vec<(String, Statement)> {
+    let keys = trust::parse(&key(PROMOTER).public_key().to_pem()).unwrap();
+    let read = |carrier: String| {
+        let manifest = registry.manifest(repository, &carrier).unwrap().1;
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        if manifest["annotations"][bundle::PREDICATE_TYPE_ANNOTATION] != SUMMARY {
+            return None;
+        }
+        let layer = registry.blob(repository, manifest["layers"][0]["digest"].as_str().unwrap()).unwrap();
+        Some((carrier, bundle::open(&layer, &keys).unwrap().statement))
+    };
+    registry.referrers(repository, subject).into_iter().filter_map(read).collect()
+}
+
 /// Evidence to be: passed, an hour ago, for the whole set, by the trusted key.
 pub(crate) struct Evidence {
     pub(crate) key: u8,
+    pub(crate) passed: Vec<&'static str>,
+    pub(crate) warned: Vec<&'static str>,
     pub(crate) failed: Vec<&'static str>,
     pub(crate) result: Outcome,
     pub(crate) age: SignedDuration,
@@ -169,6 +196,8 @@ impl Default for Evidence {
     fn default() -> Self {
         Evidence {
             key: TRUSTED,
+            passed: vec!["orders", "quotes"],
+            warned: Vec::new(),
             failed: Vec::new(),
             result: Outcome::Passed,
             age: SignedDuration::from_hours(1),
@@ -195,8 +224,8 @@ impl Evidence {
             result: self.result,
             configuration: vec![ResourceDescriptor { name: Some("run.sh".to_owned()), ..Default::default() }],
             url: None,
-            passed_tests: vec!["orders".to_owned(), "quotes".to_owned()],
-            warned_tests: Vec::new(),
+            passed_tests: self.passed.iter().map(|&name| name.to_owned()).collect(),
+            warned_tests: self.warned.iter().map(|&name| name.to_owned()).collect(),
             failed_tests: self.failed.iter().map(|&name| name.to_owned()).collect(),
             run: TestRun {
                 commit: set.commit.to_string(),
@@ -215,15 +244,31 @@ impl Evidence {
                 .push(ResourceDescriptor::new(member.repository.as_str(), member.digest.as_str()).unwrap());
         }
         let bytes = bundle::sign_statement(&result.to_statement(subjects).unwrap(), &key(self.key)).unwrap();
+        let annotations = [
+            (bundle::CONTENT_ANNOTATION.to_owned(), bundle::CONTENT_DSSE.to_owned()),
+            (bundle::PREDICATE_TYPE_ANNOTATION.to_owned(), TEST_RESULT.to_owned()),
+        ];
         let carrier = ArtifactManifest::new(bundle::MEDIA_TYPE)
             .with_layers(vec![Descriptor::of(bundle::MEDIA_TYPE, &bytes)])
             .with_subject(&subject.to_manifest().descriptor())
+            .with_annotations(annotations.into())
             .build();
         let place = subject.lead().repository.as_str();
         registry.put_blob(place, bytes);
         put(registry, place, &[], &carrier);
         carrier.digest().to_string()
     }
+}
+
+/// Enters what is attached to a set in the fallback index, as registries without the API have it.
+pub(crate) fn list_in_fallback(registry: &Registry, release: &Release, carrier: &str) {
+    let subject = release.set().to_manifest().digest().clone();
+    let (media_type, bytes) = registry.manifest(release.lead(), carrier).unwrap();
+    let raw = RawManifest::new(bytes.to_vec(), &media_type).unwrap();
+    let mut index = FallbackIndex::empty(&subject);
+    index.merge(FallbackIndex::entry(&raw, raw.parse().unwrap()));
+    let (tag, index) = (FallbackIndex::tag(&subject), index.build().unwrap());
+    put(registry, release.lead(), &[tag.as_str()], &index);
 }
 
 /// A registry with one tested candidate of one image.

@@ -27,11 +27,12 @@ const LIST_PAUSE: Duration = Duration::from_millis(200);
 impl Claims<'_> {
     /// Lists the tags of both leads, and looks at the version that is claimed.
     pub(in crate::exec) async fn list(&mut self) -> Result<(), Failure> {
-        let moves = u32::try_from(self.claimed.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let claimed = self.machine.claimed();
+        let unlooked = claimed.last().copied().filter(|_| self.machine.set_written().is_none());
+        let moves = u32::try_from(claimed.len().saturating_sub(1)).unwrap_or(u32::MAX);
         if moves > 0 {
             tokio::time::sleep(JITTER.saturating_mul(moves).mul_f64(random_unit())).await;
         }
-        let unlooked = self.claimed.last().copied().filter(|_| self.set_written.is_none());
         let lookup = self.promotion.lookup();
         let look = async {
             match unlooked {
@@ -65,8 +66,8 @@ impl Claims<'_> {
     }
 
     fn written(&self) -> Vec<Tag> {
-        let claims = self.claimed.iter().map(|&version| claim_tag(&self.subject.set, version));
-        claims.chain(self.set_written.map(|version| TagKind::VersionSet(version).tag())).collect()
+        let claims = self.machine.claimed().iter().map(|&version| claim_tag(&self.subject.set, version));
+        claims.chain(self.machine.set_written().map(|version| TagKind::VersionSet(version).tag())).collect()
     }
 
     pub(super) fn take_in(&mut self, lists: Lists) {
@@ -78,7 +79,7 @@ impl Claims<'_> {
     pub(super) async fn read(&mut self, reads: Reads) -> Result<(), Failure> {
         let this = &*self;
         let claims = try_join_all(reads.claims.into_iter().map(|name| async move {
-            let claim = this.claim(&name).await?;
+            let claim = this.their_claim(&name).await?;
             Ok::<_, Failure>((name, claim))
         }));
         let lookup = &this.promotion.lookup();
@@ -103,7 +104,7 @@ impl Claims<'_> {
         Ok(())
     }
 
-    async fn claim(&self, name: &ClaimName) -> Result<Option<Claim>, Failure> {
+    async fn their_claim(&self, name: &ClaimName) -> Result<Option<Claim>, Failure> {
         let sites = self.promotion.sites;
         let target = TagOrDigest::from(name.tag());
         let raw = sites.candidates.manifest(sites.lead(), &target).await.map_err(registry_failure)?;
