@@ -303,7 +303,10 @@ mod tests {
         let workspace = Workspace::load().unwrap();
         let (list, folders) = (list(&workspace).unwrap(), Folders::of(&workspace));
         let names: Vec<&str> = list.program.iter().map(|tool| tool.name.as_str()).collect();
-        assert_eq!(names, ["crane", "regctl", "oras-peer", "registry", "referrers-registry", "gitea"]);
+        assert_eq!(
+            names,
+            ["crane", "regctl", "oras-peer", "registry", "referrers-registry", "gitea", "cosign"]
+        );
         for mut tool in list.program {
             let before = stamp(&folders, &tool).unwrap();
             tool.version.push('0');

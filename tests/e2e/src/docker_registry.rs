@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::openssl::PrivateCa;
@@ -87,6 +87,12 @@ impl DockerRegistry {
     #[must_use]
     pub fn log(&self) -> String {
         self.server.log()
+    }
+
+    /// Where it keeps manifests, blobs and tags, as files.
+    #[must_use]
+    pub fn storage(&self) -> PathBuf {
+        self.server.folder().join("data")
     }
 
     /// Gives a manifest these tags, over one connection: thousands take seconds. For open registries without TLS.

@@ -4,8 +4,8 @@
 //! * [`registry`]: what is known of any registry; [`docker_registry`]: Debian's, [`distribution`]: today's Distribution,
 //!   [`referrers_registry`]: one with the referrers API, [`gitea`]: a forge's.
 //! * [`containers`]: images built by buildah, copied and read by skopeo.
-//! * [`foreign`]: skopeo, crane and regctl, which read what the plugins wrote.
-//! * [`openssl`]: keys and certificates.
+//! * [`foreign`]: skopeo, crane and regctl, which read what the plugins wrote; [`cosign`], which checks what they signed.
+//! * [`openssl`]: keys and certificates; [`evidence`]: signed statements in a registry, checked by it.
 //! * [`proxy`]: counts, delays and breaks what passes between a plugin and a registry.
 //! * [`reader`]: `oci-client`, which reads back what was pushed.
 //! * [`pipeline`]: the plugins' steps, as Woodpecker runs them.
@@ -19,9 +19,11 @@
 //! [`granary_testkit::process::binary`]: `$GRANARY_BIN_DIR`, else the folder that the test was built into.
 
 pub mod containers;
+pub mod cosign;
 pub mod crowd;
 pub mod distribution;
 pub mod docker_registry;
+pub mod evidence;
 pub mod foreign;
 pub mod gitea;
 pub mod openssl;

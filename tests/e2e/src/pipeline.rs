@@ -130,6 +130,19 @@ impl Pipeline {
         settings.iter().fold(run, |run, (name, value)| run.plugin(name, value))
     }
 
+    /// A step with `commands`: a script that the shell runs in the workspace, up to the first command that fails. It gets no setting.
+    #[must_use]
+    pub fn commands(&self, script: &str) -> Run {
+        Run::new("/bin/sh")
+            .arg("-ec")
+            .arg(script)
+            .recorded(Path::new(RECORDED).join(format!("{}.commands.env", self.event)).as_ref())
+            .current_dir(&self.workspace)
+            .env("PATH", PATH)
+            .env("CI_WORKSPACE", &self.workspace.to_string_lossy())
+            .envs(self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
     /// registry-push of these sources.
     #[must_use]
     pub fn publish(&self, sources: &str) -> Run {

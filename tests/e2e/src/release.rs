@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use granary_testkit::image::{Image, ImageBuilder};
-use granary_testkit::process::{Finished, Run};
+use granary_testkit::process::{Finished, Run, binary};
 
 use crate::foreign::Regctl;
 use crate::gitea::OWNER;
@@ -151,6 +151,28 @@ impl<'a> Release<'a> {
         let promoted = ends(&self.promote_step(pipeline, settings), 0);
         assert_eq!(result(&promoted, "promote", "version"), wanted, "{promoted}");
         promoted
+    }
+
+    /// `promote verify` by hand, of a version, tag or digest, believing the release's keys and this promoter.
+    ///
+    /// # Panics
+    /// Where the plugin was not built.
+    #[must_use]
+    pub fn verify_step(&self, asked: &str, promoter: &KeyPair, settings: &[(&str, &str)]) -> Run {
+        let repository = self.repository("{name}");
+        let run = Run::new(binary("promote"))
+            .arg("verify")
+            .arg(&format!("--candidate={asked}"))
+            .plugin("registry", &self.registry.host())
+            .plugin("repo", &repository)
+            .plugin("lead", "api")
+            .plugin("trusted_keys", &self.keys.public)
+            .plugin("promoter_keys", &promoter.public);
+        let run = match self.registry.credentials() {
+            Some(known) => run.plugin("username", &known.user).plugin("password", &known.password),
+            None => run,
+        };
+        settings.iter().fold(run, |run, (name, value)| run.plugin(name, value))
     }
 
     /// The settings that make another registry the target, below `path`.

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use e2e::evidence::{SUMMARY, TEST_RESULT};
 use e2e::gitea::OWNER;
+use e2e::openssl::KeyPair;
 use e2e::pipeline::{Pipeline, ends};
 use e2e::proxy::{Proxy, Seen, Trap};
 use e2e::reader::Reader;
@@ -25,6 +27,7 @@ struct Sides {
     at_source: Proxy,
     at_target: Proxy,
     scene: Scene,
+    promoter: KeyPair,
 }
 
 impl Sides {
@@ -32,7 +35,8 @@ impl Sides {
         let (source, target) = (source.start(), target.start());
         let proxy = |registry: &dyn Registry| Proxy::start(registry, LATENCY);
         let (at_source, at_target) = (proxy(source.as_ref()), proxy(target.as_ref()));
-        Self { source, target, at_source, at_target, scene: Scene::new() }
+        let (scene, promoter) = (Scene::new(), KeyPair::generate());
+        Self { source, target, at_source, at_target, scene, promoter }
     }
 
     /// A tested candidate of two images, one of them for two platforms, with papers; in repositories of its own.
@@ -47,13 +51,18 @@ impl Sides {
         release
     }
 
+    /// Where production is, as settings.
+    fn target(&self, host: &str, path: &str) -> Vec<(&'static str, String)> {
+        Release::target(host, self.target.as_ref(), &format!("{path}-production"))
+    }
+
     /// The promotion, in an empty workspace: a restarted pipeline has nothing of what the first one left. The workspace lives as
     /// long as the pipeline.
     fn promotion(&self, release: &Release<'_>, path: &str) -> (Pipeline, Run) {
-        let target =
-            Release::target(&self.at_target.host(), self.target.as_ref(), &format!("{path}-production"));
-        let settings: Vec<(&str, &str)> =
+        let target = self.target(&self.at_target.host(), path);
+        let mut settings: Vec<(&str, &str)> =
             target.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        settings.push(("signing_key", &self.promoter.private));
         let pipeline = release.pipeline_at(&self.at_source.host());
         let run = release.promote_step(&pipeline, &settings);
         (pipeline, run)
@@ -86,10 +95,13 @@ impl Sides {
                     }
                 }
             }
-            let lead = format!("{OWNER}/{path}/api");
-            let subjects = release.images()["api"].manifests().iter();
-            let papers = subjects.map(|subject| papers_below(registry.as_ref(), &lead, &subject.digest));
-            state.insert(format!("{side} papers"), papers.sum::<usize>().to_string());
+            for (name, image) in release.images() {
+                let repository = format!("{OWNER}/{path}/{name}");
+                for content in image.manifests() {
+                    let papers = papers_below(registry.as_ref(), &repository, &content.digest);
+                    state.insert(format!("{side} {name}@{}", content.digest), papers.join(", "));
+                }
+            }
         }
         state
     }
@@ -107,6 +119,10 @@ impl Sides {
         let rerun = ends(&self.promotion(release, path).1, 0);
         assert_eq!(&self.state(release, path), wanted, "{writes}{killed}\nthen\n{rerun}");
         let _ = self.settled();
+        // And an auditor finds both chains whole.
+        let target = self.target(&self.target.host(), path);
+        let target: Vec<(&str, &str)> = target.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        drop(ends(&release.verify_step("0.1.0", &self.promoter, &target), 0));
     }
 
     /// An undisturbed run: how it ends, how many writes it takes, and how long.
@@ -117,8 +133,18 @@ impl Sides {
         let took = started.elapsed();
         let writes = self.settled().iter().filter(|request| request.is_write()).count();
         let state = self.state(&release, "undisturbed");
-        // Both SBOMs, the signature, and the evidence.
-        assert!(["source papers", "target papers"].iter().all(|papers| state[*papers] == "4"), "{state:?}");
+        let (api, web) = (release.images()["api"].manifests(), release.images()["web"].digest());
+        for side in ["source", "target"] {
+            let on_lead = format!("{TEST_RESULT}, {SUMMARY}, paper, paper on paper");
+            let wanted = [
+                (format!("api@{}", release.images()["api"].digest()), on_lead),
+                (format!("api@{}", api[0].digest), "paper".to_owned()),
+                (format!("web@{web}"), SUMMARY.to_owned()),
+            ];
+            for (subject, papers) in wanted {
+                assert_eq!(state[&format!("{side} {subject}")], papers, "{state:?}");
+            }
+        }
         for tag in ["source api:0.1.0", "source web:0.1.0", "target api:0.1.0", "target web:0.1.0"] {
             assert!(state.contains_key(tag), "{tag}: {state:?}");
         }
@@ -133,9 +159,9 @@ fn set(reader: &Reader, repository: &str, digest: &str) -> String {
     manifest.to_string()
 }
 
-/// How many referrers a digest has, and they, and so on; read without any client, because that is fast: regctl has read them in the
-/// other journeys.
-fn papers_below(registry: &dyn Registry, repository: &str, digest: &str) -> usize {
+/// What kinds of referrers a digest has, and they, and so on, sorted: a run after a killed one may sign a second summary. Read
+/// without any client, because that is fast: regctl has read them in the other journeys.
+fn papers_below(registry: &dyn Registry, repository: &str, digest: &str) -> Vec<String> {
     let json = |target: String| {
         let answer = ask(registry, "GET", &target, &[("Accept", INDEX)], b"");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -145,8 +171,14 @@ fn papers_below(registry: &dyn Registry, repository: &str, digest: &str) -> usiz
     let fallback = || json(format!("{repository}/manifests/{}", digest.replace(':', "-")));
     let found = json(format!("{repository}/referrers/{digest}")).or_else(fallback);
     let entries = found.as_ref().and_then(|index| index["manifests"].as_array()).into_iter().flatten();
-    let digests: BTreeSet<&str> = entries.map(|entry| entry["digest"].as_str().unwrap()).collect();
-    digests.iter().map(|digest| 1 + papers_below(registry, repository, digest)).sum()
+    let kinds = entries.flat_map(|entry| {
+        // Not its `artifactType`: one registry says that of the configuration.
+        let predicate = entry["annotations"]["dev.sigstore.bundle.predicateType"].as_str();
+        let kind = predicate.unwrap_or("paper").to_owned();
+        let below = papers_below(registry, repository, entry["digest"].as_str().unwrap());
+        [kind.clone()].into_iter().chain(below.into_iter().map(move |below| format!("{below} on {kind}")))
+    });
+    kinds.collect::<BTreeSet<String>>().into_iter().collect()
 }
 
 #[test]

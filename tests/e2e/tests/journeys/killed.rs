@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2e::containers::{Containers, Platform};
 use e2e::docker_registry::{Access, DockerRegistry};
+use e2e::evidence::{SUMMARY, statements};
 use e2e::openssl::KeyPair;
 use e2e::pipeline::{Pipeline, commit, ends};
 use e2e::proxy::Proxy;
@@ -32,6 +33,7 @@ struct Scene {
     proxy: Proxy,
     reader: Reader,
     keys: KeyPair,
+    promoter: KeyPair,
 }
 
 impl Scene {
@@ -42,6 +44,7 @@ impl Scene {
             proxy: Proxy::start(&registry, LATENCY),
             reader: Reader::new(&registry),
             keys: KeyPair::generate(),
+            promoter: KeyPair::generate(),
             registry,
         };
         let built = scene.archive();
@@ -149,5 +152,18 @@ fn promote_killed_at_random_and_run_again_promotes_what_one_run_would() {
         drop(ends(&publish(&pipeline), 0));
         drop(pipeline.passes(&scene.keys));
     };
-    scene.killed("promoted", 4, prepare, |pipeline| pipeline.promote(&scene.keys));
+    let promote = |pipeline: &Pipeline| {
+        let keys = [("trusted_keys", scene.keys.public.as_str()), ("signing_key", &scene.promoter.private)];
+        pipeline.step("promote", &keys)
+    };
+    scene.killed("promoted", 4, prepare, promote);
+    // Whenever it was killed, the set and the image have their summary. Two, where the first run had come so far: each is true.
+    for round in 1..=KILLS {
+        let repository = format!("promoted/round-{round}");
+        for name in ["set-0.1.0", "0.1.0"] {
+            let digest = scene.reader.digest(&format!("{repository}:{name}"));
+            let said = statements(&scene.reader, &repository, &digest, SUMMARY, &scene.promoter.public);
+            assert!(matches!(said.len(), 1 | 2), "{repository}:{name}: {said:?}");
+        }
+    }
 }

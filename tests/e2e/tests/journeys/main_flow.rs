@@ -4,7 +4,8 @@ use std::fs;
 
 use e2e::containers::Containers;
 use e2e::docker_registry::{Access, DockerRegistry, PASSWORD, USER};
-use e2e::openssl::{KeyPair, verified_payload};
+use e2e::evidence::{TEST_RESULT, statement};
+use e2e::openssl::KeyPair;
 use e2e::pipeline::{Pipeline, commit, ends, result};
 use e2e::reader::{Reader, sha256};
 use serde_json::{Value, json};
@@ -107,15 +108,7 @@ fn what_buildah_made_is_what_was_tested_and_what_is_stable() {
 
     // The evidence, found by the fallback tag as cosign finds it, and checked by openssl.
     for subject in [built, &set] {
-        let referrers = reader.json(&format!("acme/app:sha256-{}", hex(subject)));
-        let listed = referrers["manifests"].as_array().unwrap();
-        assert_eq!(listed.len(), 1, "{referrers}");
-        assert_eq!(listed[0]["artifactType"], "application/vnd.dev.sigstore.bundle.v0.3+json");
-        let evidence = reader.json(&format!("acme/app@{}", listed[0]["digest"].as_str().unwrap()));
-        assert_eq!(evidence["subject"]["digest"], subject);
-        let bundle = reader.blob("acme/app", evidence["layers"][0]["digest"].as_str().unwrap());
-        let bundle: Value = serde_json::from_slice(&bundle).unwrap();
-        let statement = verified_payload(&bundle["dsseEnvelope"], &keys.public);
+        let statement = statement(&reader, "acme/app", subject, TEST_RESULT, &keys.public);
         assert_eq!(statement["predicateType"], "https://in-toto.io/attestation/test-result/v0.1");
         assert_eq!(statement["predicate"]["result"], "PASSED");
         assert_eq!(statement["predicate"]["passedTests"], json!(["the program answers"]));
