@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::ci::Ci;
 use crate::common::Common;
 use crate::environment::Env;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::network::Network;
 use crate::output::{Level, Output};
 use crate::pem::Pem;
@@ -94,12 +94,17 @@ impl Context {
         previous::read(&default_result(&self.workspace, plugin))
     }
 
-    /// The text of a key or certificate; the lines of a private key are masked in the output from now on.
+    /// The text of the key or certificate that `setting` gives; the lines of a private key are masked in the
+    /// output from now on.
     ///
     /// # Errors
     /// With exit code 2, where the file cannot be read or is no PEM.
-    pub fn load(&self, pem: &Pem) -> Result<Secret, Failure> {
-        let text = pem.load()?;
+    pub fn load(&self, setting: &str, pem: &Pem) -> Result<Secret, Failure> {
+        let text = pem.load().map_err(|error| {
+            Failure::new(Kind::Settings, format!("`{setting}` cannot be used"))
+                .caused_by(error)
+                .hint("give the PEM text itself, or the path of a file that this step can read")
+        })?;
         if text.expose().contains("PRIVATE KEY-----") {
             self.output.add_secret(&text);
         }

@@ -180,16 +180,20 @@ impl Failure {
     /// What the log shows: the message, numbered causes, then hints.
     pub fn render(&self) -> String {
         let mut lines = vec![format!("error: {}", self.0.message)];
-        let mut cause: Option<&dyn Error> = self.0.source.as_deref().map(|source| source as &dyn Error);
-        let mut number = 1;
-        while let Some(error) = cause {
-            lines.push(format!("  cause {number}: {error}"));
-            cause = error.source();
-            number += 1;
-        }
+        let causes = chain(self).skip(1).enumerate();
+        lines.extend(causes.map(|(index, cause)| format!("  cause {}: {cause}", index + 1)));
         lines.extend(self.0.hints.iter().map(|hint| format!("hint: {hint}")));
         lines.join("\n")
     }
+}
+
+/// An error with all of its causes, on one line.
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 impl fmt::Display for Failure {
@@ -232,6 +236,7 @@ mod tests {
             "error: refusing to move 1.2.3\n  cause 1: cannot open config.json\n  cause 2: denied\n\
              hint: use another version\nhint: or none"
         );
+        assert_eq!(with_causes(&failure), "refusing to move 1.2.3: cannot open config.json: denied");
     }
 
     #[test]

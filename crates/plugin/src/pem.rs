@@ -1,14 +1,10 @@
 //! Keys and certificates that a setting gives as text or as a path.
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use granary_redact::Secret;
 
-use crate::failure::{Failure, Kind};
-
-/// A bundle of all public CAs is a quarter of this.
-pub(crate) const LONGEST_FILE: u64 = 1024 * 1024;
+use crate::file::{LONGEST_FILE, read_bounded};
 
 /// PEM text, or the file that holds it. Treated as secret: a private key looks the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +50,14 @@ impl Pem {
         }
     }
 
+    /// Whether a value is the path of a file beyond doubt, and not a key in a form that is not understood here
+    /// (such as Base64 of the PEM text), which nobody must print.
+    pub(crate) fn is_plain_path(value: &str) -> bool {
+        let begins = ["/", "./", "../", "~/"].iter().any(|start| value.starts_with(start));
+        let ends = [".pem", ".key", ".pub", ".crt", ".cer"].iter().any(|end| value.ends_with(end));
+        (begins || ends) && !value.contains(char::is_control) && !value.contains("-----BEGIN ")
+    }
+
     /// The PEM text, read where it is a path. A secret's text belongs into the redactor:
     /// [`crate::Context::load`] does both.
     ///
@@ -73,59 +77,9 @@ impl Pem {
     }
 }
 
-/// The text of a file, or `None` where it is longer than [`LONGEST_FILE`].
-pub(crate) fn read_bounded(path: &Path) -> std::io::Result<Option<String>> {
-    read_file(path, LONGEST_FILE)
-}
-
-/// The text of a regular file that somebody else may have written, or `None` where it has more than `most`
-/// bytes.
-///
-/// # Errors
-/// As for any file; also where it is a folder, a pipe or not UTF-8.
-pub fn read_file(path: &Path, most: u64) -> std::io::Result<Option<String>> {
-    // Looked at before it is opened: a named pipe that an earlier step left waits for a writer for ever, and
-    // reading blocks the thread on which signals and the deadline are watched.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    // The bound may fall within a character, which is no reason to call the file unreadable.
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Ok(None);
-    }
-    let invalid = |error: std::string::FromUtf8Error| {
-        std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error())
-    };
-    String::from_utf8(bytes).map(Some).map_err(invalid)
-}
-
-impl From<PemError> for Failure {
-    fn from(error: PemError) -> Self {
-        Failure::new(Kind::Settings, "a key or certificate cannot be used")
-            .caused_by(error)
-            .hint("give the PEM text itself, or the path of a file that this step can read")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_is_read_up_to_its_bound() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        std::fs::write(&path, "aü").unwrap();
-        assert_eq!(read_file(&path, 3).unwrap().as_deref(), Some("aü"));
-        // Within a character, too.
-        assert_eq!((read_file(&path, 2).unwrap(), read_file(&path, 1).unwrap()), (None, None));
-        std::fs::write(&path, b"hunter2 \xff").unwrap();
-        let error = read_file(&path, 100).unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
-        assert!(!format!("{error:?}").contains("104"), "the content is not in the error: {error:?}");
-    }
 
     #[test]
     fn text_and_path_are_told_apart_and_a_wrong_file_is_named() {

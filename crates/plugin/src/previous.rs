@@ -3,39 +3,18 @@
 //! What it says is a hint, not a proof: any step can write it. So the reader checks digests against the
 //! registry; here is only checked that it speaks of the same commit, and whether there is anything to go on.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::failure::{Failure, Kind};
-use crate::pem::read_bounded;
+use crate::file::{FileError, LONGEST_FILE, read_json};
 use crate::report::StepResult;
 
 /// Why a result file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PreviousError {
-    /// It is there but cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Over 1 MiB.
-    #[error("{} is larger than any result", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It is no result file.
-    #[error("{} is not a result file", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: serde_json::Error,
-    },
+    /// The file cannot be understood.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It is about another commit.
     #[error("the result of {plugin} is about commit {found}, not {ours}")]
     OtherCommit {
@@ -76,14 +55,7 @@ pub enum Verdict {
 /// # Errors
 /// [`PreviousError`]; a file that cannot be understood is not taken for one that is missing.
 pub fn read(path: &Path) -> Result<Option<StepResult>, PreviousError> {
-    let text = match read_bounded(path) {
-        Ok(Some(text)) => text,
-        Ok(None) => return Err(PreviousError::TooLarge { path: path.to_owned() }),
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(PreviousError::Read { path: path.to_owned(), source }),
-    };
-    let malformed = |source| PreviousError::Malformed { path: path.to_owned(), source };
-    StepResult::from_json(&text).map(Some).map_err(malformed)
+    Ok(read_json(path, LONGEST_FILE, "a result file", StepResult::from_json)?)
 }
 
 /// Judges an earlier result for a run that is about `commit` (full SHA, peeled).
@@ -147,11 +119,11 @@ mod tests {
         for (text, message) in [
             ("{", "is not a result file".to_owned()),
             (r#"{"plugin":"x"}"#, "is not a result file".to_owned()),
-            (&" ".repeat(1024 * 1024 + 1), "is larger than any result".to_owned()),
+            (&" ".repeat(1024 * 1024 + 1), "is larger than 1048576 bytes".to_owned()),
         ] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(read(&path).unwrap_err().to_string(), format!("{} {message}", path.display()));
         }
-        assert!(matches!(read(folder.path()), Err(PreviousError::Read { .. })));
+        assert!(matches!(read(folder.path()), Err(PreviousError::File(FileError::Read { .. }))));
     }
 }

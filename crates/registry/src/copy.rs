@@ -18,11 +18,30 @@ const MAX_MANIFESTS: usize = 1000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// What to read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CopyOptions {
     /// Also what refers to the image, to its platform manifests, and to what refers to those: the
     /// signature of an SBOM comes along.
     pub referrers: bool,
+    /// Referrers that stay where they are.
+    pub leave_out: Option<LeaveOut>,
+}
+
+/// Referrers that are not to be copied, told by what their listing says of them: they are not even read. A
+/// listing that gives no annotations, as some registries without the referrers API have it, leaves out none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaveOut {
+    /// Those with this annotation, whatever its value,
+    pub annotation: &'static str,
+    /// except this one.
+    pub except: Option<String>,
+}
+
+impl LeaveOut {
+    fn means(&self, referrer: &Descriptor) -> bool {
+        let value = referrer.annotations.as_ref().and_then(|all| all.get(self.annotation));
+        value.is_some_and(|value| self.except.as_ref() != Some(value))
+    }
 }
 
 /// Why a manifest is read.
@@ -51,7 +70,7 @@ struct Reading<'a> {
     registry: &'a Registry,
     repository: &'a Repository,
     top: &'a Digest,
-    with_referrers: bool,
+    options: &'a CopyOptions,
     seen: HashSet<Digest>,
     queue: VecDeque<Task>,
     manifests: HashMap<Digest, RawManifest>,
@@ -129,13 +148,13 @@ impl<'a> Reading<'a> {
         registry: &'a Registry,
         repository: &'a Repository,
         top: &'a Digest,
-        options: &CopyOptions,
+        options: &'a CopyOptions,
     ) -> Self {
         Reading {
             registry,
             repository,
             top,
-            with_referrers: options.referrers,
+            options,
             seen: HashSet::new(),
             queue: VecDeque::new(),
             manifests: HashMap::new(),
@@ -170,7 +189,7 @@ impl<'a> Reading<'a> {
         }
         // The list first: where nothing is known of the registry yet, the first request goes alone, and
         // this one decides how all the others of its kind are made.
-        if self.with_referrers {
+        if self.options.referrers {
             self.queue.push_back(Task::Referrers(digest.clone()));
         }
         self.queue.push_back(Task::Manifest(digest.clone(), why));
@@ -179,7 +198,10 @@ impl<'a> Reading<'a> {
 
     fn take(&mut self, found: Found) -> Result<(), RegistryError> {
         match found {
-            Found::Referrers(subject, listed) => {
+            Found::Referrers(subject, mut listed) => {
+                if let Some(leave_out) = &self.options.leave_out {
+                    listed.retain(|entry| !leave_out.means(entry));
+                }
                 for entry in &listed {
                     self.add(&entry.digest, Why::RefersTo(subject.clone()))?;
                 }

@@ -39,7 +39,7 @@ pub use auth::AuthError;
 pub use blob_source::{BlobSource, Progress, SourceError};
 pub use client::{Registry, RegistryOptions};
 pub use content::Content;
-pub use copy::CopyOptions;
+pub use copy::{CopyOptions, LeaveOut};
 pub use credentials::{AuthFileEnvironment, CredentialError, Credentials, HelperEnvironment};
 pub use error::{Class, Operation, ProtocolProblem, RegistryError};
 pub use manifests::PutOutcome;

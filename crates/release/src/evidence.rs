@@ -10,7 +10,7 @@ use std::time::Duration;
 use granary_oci::Digest;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{CommitId, ReleaseSet, TestPattern};
+use crate::{CommitId, NamePattern, ReleaseSet};
 
 /// Most bundles that are looked at. More is not evidence but an attempt to hide some.
 pub const MAX_BUNDLES: usize = 50;
@@ -98,7 +98,7 @@ pub struct EvidenceRules {
     /// Oldest test run that still counts.
     pub max_age: Duration,
     /// Tests that must have passed, each in at least one environment.
-    pub required_tests: Vec<TestPattern>,
+    pub required_tests: Vec<NamePattern>,
     /// Environments that must have spoken. Others may, and must have passed too.
     pub environments: Vec<String>,
     /// Whether WARNED is good enough.
@@ -282,7 +282,7 @@ fn silent(newest: &BTreeMap<&str, Vec<&TestRun>>, rules: &EvidenceRules) -> Opti
 /// Which required tests passed nowhere.
 fn unmet(newest: &BTreeMap<&str, Vec<&TestRun>>, rules: &EvidenceRules) -> Option<Rejection> {
     let passed = || newest.values().flatten().flat_map(|run| run.good());
-    let unmet: Vec<&TestPattern> =
+    let unmet: Vec<&NamePattern> =
         rules.required_tests.iter().filter(|pattern| !passed().any(|name| pattern.matches(name))).collect();
     if unmet.is_empty() {
         return None;

@@ -18,7 +18,7 @@ pub use commit::{CommitId, ParseCommitError};
 pub use evidence::{EvidenceRules, MAX_BUNDLES, Rejection, TestOutcome, TestRun, Verdict, judge};
 pub use numbering::{NumberingError, OnTaken, derived_version, next_base};
 pub use order::{Standing, standing};
-pub use pattern::{MAX_PATTERN_BYTES, ParsePatternError, TestPattern};
+pub use pattern::{MAX_PATTERN_BYTES, NamePattern, ParsePatternError};
 pub use rc_claim::{
     MAX_RC_CLAIMS, RC_CLAIM_ARTIFACT_TYPE, RcClaimError, RcClaimName, RcClaimant, RcNext, Sequence,
 };

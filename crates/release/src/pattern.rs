@@ -1,4 +1,4 @@
-//! Names of tests with wildcards, as settings ask for them: `login`, `orders::*`, `smoke-??`.
+//! Names of tests and branches with wildcards, as settings ask for them: `orders::*`, `smoke-??`, `release/*`.
 //!
 //! Only `*` and `?` are wildcards. Brackets stand for themselves, because names of parametrised tests have
 //! them (`test_sum[1-2]`), and a `*` also matches `/` and `::`: nobody's test names are paths alone.
@@ -11,11 +11,11 @@ use thiserror::Error;
 /// Longest pattern, in bytes. Matching takes time in proportion to both lengths.
 pub const MAX_PATTERN_BYTES: usize = 1024;
 
-/// A pattern of test names.
+/// A pattern of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TestPattern(String);
+pub struct NamePattern(String);
 
-/// Why a text is no pattern of test names.
+/// Why a text is no pattern of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ParsePatternError {
     /// It could match nothing.
@@ -29,25 +29,25 @@ pub enum ParsePatternError {
     },
 }
 
-impl FromStr for TestPattern {
+impl FromStr for NamePattern {
     type Err = ParsePatternError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.len() {
             0 => Err(ParsePatternError::Empty),
             length if length > MAX_PATTERN_BYTES => Err(ParsePatternError::TooLong { length }),
-            _ => Ok(TestPattern(text.to_owned())),
+            _ => Ok(NamePattern(text.to_owned())),
         }
     }
 }
 
-impl fmt::Display for TestPattern {
+impl fmt::Display for NamePattern {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
 }
 
-impl TestPattern {
+impl NamePattern {
     /// The pattern as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -100,7 +100,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn matches(pattern: &str, name: &str) -> bool {
-        pattern.parse::<TestPattern>().unwrap().matches(name)
+        pattern.parse::<NamePattern>().unwrap().matches(name)
     }
 
     #[test]
@@ -138,9 +138,9 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        assert_eq!("".parse::<TestPattern>(), Err(ParsePatternError::Empty));
-        assert!("x".repeat(1024).parse::<TestPattern>().is_ok());
-        assert_eq!("x".repeat(1025).parse::<TestPattern>(), Err(ParsePatternError::TooLong { length: 1025 }));
+        assert_eq!("".parse::<NamePattern>(), Err(ParsePatternError::Empty));
+        assert!("x".repeat(1024).parse::<NamePattern>().is_ok());
+        assert_eq!("x".repeat(1025).parse::<NamePattern>(), Err(ParsePatternError::TooLong { length: 1025 }));
     }
 
     /// Many stars must not cost time without end: with backtracking into each of them this would.

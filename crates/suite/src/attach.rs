@@ -7,12 +7,16 @@ use futures_util::future::try_join_all;
 use granary_attest::bundle;
 use granary_oci::{ArtifactManifest, Descriptor, Digest, Repository};
 use granary_plugin::Failure;
-use granary_registry::{BlobSource, BlobWay, PushOptions, Registry};
+use granary_registry::{BlobSource, BlobWay, PushOptions, Registry, RegistryError};
 use jiff::Timestamp;
 
 use crate::failures::registry_failure;
 
-const CREATED: &str = "org.opencontainers.image.created";
+pub(crate) const CREATED: &str = "org.opencontainers.image.created";
+
+/// On what carries a summary: the version that it is about. Unsigned, so only for whoever lists referrers and
+/// wants to leave out what he need not read; the summary itself says what holds.
+pub const SUMMARY_VERSION: &str = "life.celestium.granary.version";
 
 /// A bundle whose content lies in a repository and is attached to nothing yet.
 #[derive(Clone, Debug)]
@@ -33,7 +37,7 @@ pub async fn push_bundle(
     predicate_type: &str,
     bundle: impl Into<Bytes>,
     now: Timestamp,
-) -> Result<PushedBundle, Failure> {
+) -> Result<PushedBundle, RegistryError> {
     let bundle = bundle.into();
     let layer = Descriptor::of(bundle::MEDIA_TYPE, &bundle);
     let annotations = BTreeMap::from([
@@ -47,9 +51,17 @@ pub async fn push_bundle(
     tokio::try_join!(
         registry.push_empty(repository, false),
         registry.push_blob(repository, &layer, &content, &new),
-    )
-    .map_err(registry_failure)?;
+    )?;
     Ok(PushedBundle { repository: repository.clone(), layer, annotations })
+}
+
+impl PushedBundle {
+    /// With an annotation for the manifests that will carry it.
+    #[must_use]
+    pub fn with_annotation(mut self, name: &str, value: &str) -> Self {
+        self.annotations.insert(name.to_owned(), value.to_owned());
+        self
+    }
 }
 
 /// Attaches a pushed bundle to manifests of its repository; returns the digests of the referrers, in the
@@ -61,7 +73,7 @@ pub async fn attach_pushed(
     registry: &Registry,
     pushed: &PushedBundle,
     subjects: &[Descriptor],
-) -> Result<Vec<Digest>, Failure> {
+) -> Result<Vec<Digest>, RegistryError> {
     let attach = subjects.iter().map(async |subject| {
         let manifest = ArtifactManifest::new(bundle::MEDIA_TYPE)
             .with_layers(vec![pushed.layer.clone()])
@@ -71,7 +83,7 @@ pub async fn attach_pushed(
         registry.attach(&pushed.repository, subject, &manifest).await?;
         Ok(manifest.digest().clone())
     });
-    try_join_all(attach).await.map_err(registry_failure)
+    try_join_all(attach).await
 }
 
 /// Pushes a signed bundle, whose statement has this predicate type, and attaches it to manifests of one
@@ -87,6 +99,6 @@ pub async fn attach_bundle(
     bundle: impl Into<Bytes>,
     now: Timestamp,
 ) -> Result<Vec<Digest>, Failure> {
-    let pushed = push_bundle(registry, repository, predicate_type, bundle, now).await?;
-    attach_pushed(registry, &pushed, subjects).await
+    let pushed = push_bundle(registry, repository, predicate_type, bundle, now).await;
+    attach_pushed(registry, &pushed.map_err(registry_failure)?, subjects).await.map_err(registry_failure)
 }

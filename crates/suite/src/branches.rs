@@ -2,19 +2,11 @@
 
 use std::str::FromStr;
 
-use thiserror::Error;
+use granary_release::{NamePattern, ParsePatternError};
 
-/// A branch name in which `*` stands for any characters, also `/`.
+/// A branch name in which `*` stands for any characters, also `/`, and `?` for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BranchPattern(glob::Pattern);
-
-/// Not a pattern.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("`{text}` is not a branch pattern: {reason}")]
-pub struct BadPattern {
-    text: String,
-    reason: &'static str,
-}
+pub struct BranchPattern(NamePattern);
 
 impl BranchPattern {
     /// Whether a branch is meant. A candidate without a branch is meant only by `*`.
@@ -32,11 +24,10 @@ impl BranchPattern {
 }
 
 impl FromStr for BranchPattern {
-    type Err = BadPattern;
+    type Err = ParsePatternError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let pattern = glob::Pattern::new(text);
-        pattern.map(BranchPattern).map_err(|error| BadPattern { text: text.to_owned(), reason: error.msg })
+        text.parse().map(BranchPattern)
     }
 }
 
@@ -54,6 +45,10 @@ mod tests {
             ("release/*", None, false),
             ("*", Some("anything"), true),
             ("*", None, true),
+            ("**", Some("main"), true),
+            ("v[12]", Some("v1"), false),
+            ("v[12]", Some("v[12]"), true),
+            ("v?", Some("v1"), true),
         ];
         for (pattern, branch, expected) in table {
             assert_eq!(
@@ -62,6 +57,6 @@ mod tests {
                 "{pattern} {branch:?}"
             );
         }
-        assert!("release/[".parse::<BranchPattern>().is_err());
+        assert!("".parse::<BranchPattern>().is_err());
     }
 }

@@ -34,14 +34,28 @@ pub fn is_as_committed(context: &Context, path: &Path, bytes: &[u8]) -> Option<b
         no_telling(&"the commit is not known");
         return None;
     };
-    match check_committed(&context.workspace, commit.id.as_str(), &inside, bytes) {
-        Ok(()) => Some(true),
-        Err(CommittedError::Changed { .. } | CommittedError::NotThere { .. }) => Some(false),
-        Err(error) => {
-            no_telling(&error);
-            None
+    // Git writes other line ends than it keeps where `.gitattributes` says so.
+    let unix = with_line_ends(bytes, b"\n");
+    let dos = with_line_ends(bytes, b"\r\n");
+    for bytes in [bytes, &unix, &dos] {
+        match check_committed(&context.workspace, commit.id.as_str(), &inside, bytes) {
+            Ok(()) => return Some(true),
+            Err(CommittedError::Changed { .. }) => {}
+            Err(CommittedError::NotThere { .. }) => return Some(false),
+            Err(error) => {
+                no_telling(&error);
+                return None;
+            }
         }
     }
+    Some(false)
+}
+
+/// The same text with other line ends.
+fn with_line_ends(bytes: &[u8], end: &[u8]) -> Vec<u8> {
+    let lines = bytes.split(|&byte| byte == b'\n');
+    let lines: Vec<&[u8]> = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+    lines.join(end)
 }
 
 /// The path from the top of the workspace, links resolved; `None` for a file elsewhere.
@@ -67,13 +81,17 @@ mod tests {
     #[test]
     fn a_file_is_compared_with_the_commit_of_the_pipeline() {
         let mut repository = Repository::new();
-        let commit = repository.commit("out/old.json", "old", "first");
+        repository.commit("out/unix.json", "a\nb\n", "first");
+        repository.commit("out/dos.json", "a\r\nb\r\n", "second");
+        let commit = repository.commit("out/old.json", "old", "third");
         let write = |name: &str, text: &str| {
             let file = repository.path().join(name);
             std::fs::write(&file, text).unwrap();
             file
         };
         write("out/new.json", "new");
+        write("out/unix.json", "");
+        write("out/dos.json", "");
         std::os::unix::fs::symlink("old.json", repository.path().join("out/link.json")).unwrap();
         let push = [("CI", "woodpecker"), ("CI_PIPELINE_EVENT", "push"), ("CI_COMMIT_SHA", commit.as_str())];
         let asked = |context: &Context, name: &str, bytes: &str| {
@@ -86,6 +104,11 @@ mod tests {
             ("out/old.json", "written anew", Some(false)),
             ("out/new.json", "new", Some(false)),
             ("out/none.json", "", None),
+            // As Git writes it where `.gitattributes` asks for other line ends.
+            ("out/unix.json", "a\nb\n", Some(true)),
+            ("out/unix.json", "a\r\nb\r\n", Some(true)),
+            ("out/dos.json", "a\nb\n", Some(true)),
+            ("out/dos.json", "a\r\nc\r\n", Some(false)),
         ];
         for (name, bytes, expected) in table {
             assert_eq!(asked(&pipeline, name, bytes), expected, "{name} {bytes}");

@@ -27,7 +27,7 @@ pub fn http(context: &Context) -> Result<Http, Failure> {
     if common.skip_verify {
         context.output.warn("skip_verify: TLS certificates are not checked, anybody on the way can read and change everything; prefer `ca_cert`");
     }
-    let ca = common.ca_cert.as_ref().map(|pem| context.load(pem)).transpose()?;
+    let ca = common.ca_cert.as_ref().map(|pem| context.load("ca_cert", pem)).transpose()?;
     let options = HttpOptions {
         ca_certificates: ca.into_iter().map(|text| text.expose().as_bytes().to_vec()).collect(),
         ssl_cert_file: network.ssl_cert_file.clone(),

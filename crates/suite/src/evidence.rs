@@ -9,12 +9,17 @@ use granary_attest::test_result::{self, TEST_RESULT, TestResult};
 use granary_attest::trust::TrustedKey;
 use granary_net::HttpError;
 use granary_oci::{Descriptor, Digest, Repository, TagOrDigest};
-use granary_plugin::{Failure, Kind};
+use granary_plugin::{Failure, Kind, with_causes};
 use granary_registry::{ProtocolProblem, Registry, RegistryError};
 use granary_release::{MAX_BUNDLES, TestOutcome, TestRun};
 use jiff::Timestamp;
 
+use crate::attach::CREATED;
 use crate::failures::registry_failure;
+
+/// How many summaries are read, the newest by their label. Unlike evidence they only ever add up: an image that
+/// does not change has one of each release.
+const MOST_SUMMARIES: usize = 50;
 
 /// A promotion, as a trusted statement tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub struct Collected {
     pub summaries: Vec<SignedSummary>,
     /// Bundles that count neither for nor against, and why.
     pub ignored: Vec<String>,
+    /// How many older summaries were not read.
+    pub unread: usize,
 }
 
 /// Reads every test result attached to `subject` that a trusted key signed. See [`collect`].
@@ -53,29 +60,17 @@ pub async fn collect_test_runs(
     collect(registry, repository, subject, keys, &[]).await
 }
 
-/// Reads every verification summary attached to `subject` that a trusted key signed. See [`collect`].
-///
-/// # Errors
-/// As [`collect`].
-pub async fn collect_summaries(
-    registry: &Registry,
-    repository: &Repository,
-    subject: &Digest,
-    keys: &[TrustedKey],
-) -> Result<Collected, Failure> {
-    collect(registry, repository, subject, &[], keys).await
-}
-
 /// Reads what is attached to `subject`: test results that one of `test_keys` signed, and verification
 /// summaries that one of `promoter_keys` signed, with one listing. Without keys for a kind that kind is not
 /// asked for, and passed over in silence; so is what its own annotation calls something else altogether.
 ///
 /// The keys of one kind never speak for the other. A promoter's key that is limited to `environments` is
-/// limited to these stages.
+/// limited to these stages. A statement that does not name `subject` among its subjects speaks of something
+/// else, by whoever it is signed, and is ignored: hanging it here is everybody's who may push.
 ///
 /// # Errors
-/// If the registry fails, or if so many bundles are attached that some may have been put there to hide
-/// others.
+/// If the registry fails, or if so many bundles of evidence are attached that some may have been put there to
+/// hide others. What its label calls a summary does not count for that, and of those only the newest are read.
 pub async fn collect(
     registry: &Registry,
     repository: &Repository,
@@ -87,12 +82,20 @@ pub async fn collect(
     let mut referrers =
         registry.referrers(repository, subject, Some(bundle::MEDIA_TYPE)).await.map_err(registry_failure)?;
     referrers.retain(|referrer| trust.asks_for(referrer));
+    let (mut summaries, mut referrers): (Vec<_>, Vec<_>) = referrers
+        .into_iter()
+        .partition(|referrer| label(referrer, bundle::PREDICATE_TYPE_ANNOTATION) == Some(SUMMARY));
     if referrers.len() > MAX_BUNDLES {
         let found = format!("{} bundles on {subject}", referrers.len());
         return Err(Failure::new(Kind::Evidence, format!("refusing to judge {found}"))
             .refusing("evidence.count", found, format!("at most {MAX_BUNDLES}"))
             .hint("remove the bundles that nobody needs, or publish the commit anew"));
     }
+    let created = |referrer: &Descriptor| label(referrer, CREATED)?.parse::<Timestamp>().ok();
+    summaries.sort_by_cached_key(|referrer| std::cmp::Reverse(created(referrer)));
+    let unread = summaries.len().saturating_sub(MOST_SUMMARIES);
+    summaries.truncate(MOST_SUMMARIES);
+    referrers.append(&mut summaries);
     let read = referrers.iter().map(async |referrer| {
         let reading = match read_bundle(registry, repository, referrer).await? {
             Ok(bytes) => trust.read(&bytes, &referrer.digest, subject),
@@ -100,7 +103,7 @@ pub async fn collect(
         };
         Ok::<_, Failure>((&referrer.digest, reading))
     });
-    let mut collected = Collected::default();
+    let mut collected = Collected { unread, ..Collected::default() };
     for (digest, reading) in try_join_all(read).await? {
         match reading {
             Ok(Reading::Run(run)) => collected.runs.push(*run),
@@ -130,8 +133,7 @@ impl Trust<'_> {
     /// Whether a referrer is worth fetching, by what it calls itself. The annotation is unsigned: whoever can
     /// write a wrong one into the listing can as well leave the referrer out of it.
     fn asks_for(&self, referrer: &Descriptor) -> bool {
-        let annotations = referrer.annotations.as_ref();
-        match annotations.and_then(|all| all.get(bundle::PREDICATE_TYPE_ANNOTATION)).map(String::as_str) {
+        match label(referrer, bundle::PREDICATE_TYPE_ANNOTATION) {
             None => true,
             Some(TEST_RESULT) => !self.test_keys.is_empty(),
             Some(SUMMARY) => !self.promoter_keys.is_empty(),
@@ -157,10 +159,14 @@ impl Trust<'_> {
         };
         let opened = Opened { key, ..opened };
         match opened.statement.predicate_type.as_str() {
-            TEST_RESULT => test_run(&opened, digest).map(|run| Reading::Run(Box::new(run))),
+            TEST_RESULT => test_run(&opened, digest, subject).map(|run| Reading::Run(Box::new(run))),
             _ => summary(&opened, digest, subject).map(|summary| Reading::Summary(Box::new(summary))),
         }
     }
+}
+
+fn label<'r>(referrer: &'r Descriptor, name: &str) -> Option<&'r str> {
+    referrer.annotations.as_ref()?.get(name).map(String::as_str)
 }
 
 /// Fetches one bundle. The inner `Err` says why there is none, which is nobody's failure.
@@ -190,9 +196,10 @@ async fn read_bundle(
     }
 }
 
-fn test_run(opened: &Opened<'_>, bundle: &Digest) -> Result<TestRun, String> {
+fn test_run(opened: &Opened<'_>, bundle: &Digest, subject: &Digest) -> Result<TestRun, String> {
     let result = TestResult::from_statement(&opened.statement).map_err(|error| with_causes(&error))?;
     let (key, run) = (opened.key, &result.run);
+    let subjects = subjects_with(&opened.statement, subject)?;
     speaks_for(key, "environment", &run.environment, run.finished_on)?;
     let (Ok(commit), Ok(set)) = (run.commit.parse(), run.set.parse()) else {
         return Err(format!("it names no commit and set but `{}` and `{}`", run.commit, run.set));
@@ -200,7 +207,7 @@ fn test_run(opened: &Opened<'_>, bundle: &Digest) -> Result<TestRun, String> {
     Ok(TestRun {
         key: key.name.clone(),
         bundle: bundle.clone(),
-        subjects: subjects(&opened.statement),
+        subjects,
         result: match result.result {
             test_result::Outcome::Passed => TestOutcome::Passed,
             test_result::Outcome::Warned => TestOutcome::Warned,
@@ -222,11 +229,7 @@ fn test_run(opened: &Opened<'_>, bundle: &Digest) -> Result<TestRun, String> {
 fn summary(opened: &Opened<'_>, bundle: &Digest, subject: &Digest) -> Result<SignedSummary, String> {
     let summary = Summary::from_statement(&opened.statement).map_err(|error| with_causes(&error))?;
     speaks_for(opened.key, "stage", &summary.promotion.stage, summary.time_verified)?;
-    let subjects = subjects(&opened.statement);
-    // It may be genuine and lie beside another digest: what it promoted was something else.
-    if !subjects.contains(subject) {
-        return Err(format!("a summary that does not name {subject} as a subject"));
-    }
+    let subjects = subjects_with(&opened.statement, subject)?;
     Ok(SignedSummary { key: opened.key.name.clone(), bundle: bundle.clone(), subjects, summary })
 }
 
@@ -240,14 +243,14 @@ fn speaks_for(key: &TrustedKey, what: &str, place: &str, time: Timestamp) -> Res
     Ok(())
 }
 
-fn subjects(statement: &Statement) -> Vec<Digest> {
-    statement.subjects.iter().filter_map(|subject| subject.sha256()?.parse().ok()).collect()
-}
-
-/// An error with everything below it, on one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// What a statement speaks of. It may be genuine and lie beside another digest than one of these.
+fn subjects_with(statement: &Statement, wanted: &Digest) -> Result<Vec<Digest>, String> {
+    let digests = statement.subjects.iter().filter_map(|subject| subject.sha256()?.parse().ok());
+    let subjects: Vec<Digest> = digests.collect();
+    match subjects.contains(wanted) {
+        true => Ok(subjects),
+        false => Err(format!("it does not name {wanted} as a subject")),
+    }
 }
 
 fn is_size(error: &RegistryError) -> bool {

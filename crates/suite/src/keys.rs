@@ -31,7 +31,7 @@ impl SigningKeySettings {
     /// With exit code 2 where the file cannot be read, 20 where it holds no key that can be used, or the
     /// password does not open it.
     pub fn load(&self, context: &Context) -> Result<SigningKey, Failure> {
-        let text = context.load(&self.key)?;
+        let text = context.load("signing_key", &self.key)?;
         let password = self.password.as_ref().map(|password| password.expose().as_bytes());
         SigningKey::from_pem_with_password(text.expose(), password).map_err(|error| {
             let hint = match &error {
@@ -68,7 +68,12 @@ mod tests {
             (sealed.as_str(), Some("wrong"), 20, "the password that the key was made with"),
             (&sealed, None, 20, "the password that the key was made with"),
             (&key.public_key().to_pem(), None, 20, "integration-test keygen"),
-            ("/nonexistent/promoter.key", None, 2, "cannot read /nonexistent/promoter.key"),
+            (
+                "/nonexistent/promoter.key",
+                None,
+                2,
+                "error: `signing_key` cannot be used\n  cause 1: cannot read /nonexistent/promoter.key",
+            ),
         ];
         for (text, password, code, said) in table {
             let failure = load(text, password).unwrap_err();

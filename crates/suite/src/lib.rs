@@ -23,13 +23,13 @@ mod subject;
 mod target;
 mod transfer;
 
-pub use attach::{PushedBundle, attach_bundle, attach_pushed, push_bundle};
-pub use branches::{BadPattern, BranchPattern};
+pub use attach::{PushedBundle, SUMMARY_VERSION, attach_bundle, attach_pushed, push_bundle};
+pub use branches::BranchPattern;
 pub use commit::{PipelineCommit, pipeline_commit};
 pub use committed::is_as_committed;
 pub use connect::{CONCURRENCY, connect, connect_elsewhere, http};
 pub use events::check_event;
-pub use evidence::{Collected, SignedSummary, collect, collect_summaries, collect_test_runs};
+pub use evidence::{Collected, SignedSummary, collect, collect_test_runs};
 pub use failures::{registry_failure, set_failure, target_failure};
 pub use keys::SigningKeySettings;
 pub use note::{note_set, note_set_in, note_tags};

@@ -18,7 +18,7 @@ const SHARED_VOLUME: &str = "/woodpecker";
 /// # Errors
 /// With exit code 2 where the file cannot be read, 10 where it was changed, 15 where there is no telling.
 pub fn rule_text(context: &Context, setting: &str, pem: &Pem) -> Result<String, Failure> {
-    let text = context.load(pem)?.expose().to_owned();
+    let text = context.load(setting, pem)?.expose().to_owned();
     let Pem::Path(path) = pem else { return Ok(text) };
     if !context.ci.is_woodpecker() {
         return Ok(text);
@@ -150,6 +150,15 @@ mod tests {
         let mut by_hand = context(workspace, &commit);
         by_hand.ci = Ci::default();
         assert_eq!(rule_text(&by_hand, "trusted_keys", &Pem::Path(key.clone())).unwrap(), EVIL);
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_named_with_its_setting() {
+        let missing = Pem::Path("/nonexistent/tests.pub".into());
+        let context = Context::detached(Common::default());
+        let failure = rule_text(&context, "trusted_keys", &missing).unwrap_err();
+        let start = "error: `trusted_keys` cannot be used\n  cause 1: cannot read /nonexistent/tests.pub\n";
+        assert!(failure.kind().code() == 2 && failure.render().starts_with(start), "{}", failure.render());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use granary_oci::{Digest, Tag};
 use granary_plugin::{Ci, Reader};
-use granary_release::Candidate;
+use granary_release::{Candidate, CommitId};
 
 /// What a run is about, before anything was looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,19 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// What was asked for, in the middle of a sentence; `pipeline` is the commit of the pipeline, where there
+    /// is one.
+    pub fn told(&self, pipeline: Option<&CommitId>) -> String {
+        match (self, pipeline) {
+            (Subject::Pipeline, Some(commit)) => format!("commit {commit}"),
+            (Subject::Pipeline, None) => "this run".to_owned(),
+            (Subject::Commit(commit), _) => format!("commit `{commit}`"),
+            (Subject::Candidate(candidate), _) => format!("candidate {candidate}"),
+            (Subject::Digest(digest), _) => digest.to_string(),
+            (Subject::Tag(tag), _) => format!("tag `{tag}`"),
+        }
+    }
+
     /// Reads `candidate` and, where the plugin has it, `commit`.
     pub fn resolve(reader: &mut Reader<'_>, ci: &Ci, has_commit: bool) -> Option<Self> {
         let commit = if has_commit { reader.commit_like("commit") } else { None };

@@ -6,29 +6,32 @@
 mod attempts;
 mod commands;
 mod evidence;
+mod files;
 mod look;
 mod record;
+mod runs;
+mod secrets;
 mod shares;
-mod summary;
 mod wait;
 
 use granary_attest::key::SigningKey;
 use granary_net::Http;
 use granary_oci::{Platform, RegistryHost};
-use granary_plugin::{Context, Failure, Kind};
+use granary_plugin::{Context, Failure, Kind, Stopped};
 use granary_registry::Registry;
 use granary_release::FoundSet;
 use jiff::Timestamp;
 
-use crate::plan::{Ran, is_under_test, older_than};
+use crate::plan::{Ran, is_under_test};
 use crate::report;
-use crate::results::{Decision, Outcome, Verdict, decide, too_old};
+use crate::results::{Decision, Outcome, TestOutcome, decide, is_ahead, older_than, too_old};
 use crate::settings::{Mode, Settings};
 
 pub(crate) use self::look::{Look, Moment};
-pub(crate) use self::record::remove as remove_record;
+pub(crate) use self::runs::{FOLDER as RUNS_FOLDER, forget_other_sets};
 
 use self::record::RunRecord;
+use self::runs::Reads;
 
 /// A test run under way.
 pub struct TestRun<'a> {
@@ -58,22 +61,30 @@ struct Judged {
     /// When the first attempt began and the last one ended, if this step ran them.
     measured: Option<(Timestamp, Timestamp)>,
     history: History,
+    /// Why the run's record does not say what was decided, if it does not.
+    unrecorded: Option<Failure>,
 }
 
 /// What is known of how the tests ran, whatever came of them.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 struct History {
     /// When the first attempt began.
     began: Option<Timestamp>,
     /// How often they ran.
     attempts: u32,
-    /// The command, as its setting has it.
-    command: Option<String>,
 }
 
 impl History {
     /// Nobody has told.
-    const UNTOLD: History = History { began: None, attempts: 1, command: None };
+    const UNTOLD: History = History { began: None, attempts: 1 };
+
+    /// What all records tell together: the earliest beginning, the most attempts.
+    fn of(records: &[RunRecord]) -> Self {
+        records.iter().map(RunRecord::history).fold(History::UNTOLD, |one, other| History {
+            began: one.began.into_iter().chain(other.began).min(),
+            attempts: one.attempts.max(other.attempts),
+        })
+    }
 }
 
 /// Why there is no decision.
@@ -88,6 +99,20 @@ impl Unjudged {
     /// Something lies there that is about another candidate.
     fn about_another(failure: Failure) -> Self {
         Unjudged { failure, counts: false, history: History::UNTOLD }
+    }
+}
+
+impl From<Failure> for Unjudged {
+    fn from(failure: Failure) -> Self {
+        // A stop, a registry that fails, a bad setting: nothing of that is the candidate's doing.
+        let counts = matches!(failure.kind(), Kind::Tests | Kind::BadInput);
+        Unjudged { failure, counts, history: History::UNTOLD }
+    }
+}
+
+impl From<Stopped> for Unjudged {
+    fn from(stopped: Stopped) -> Self {
+        Unjudged { failure: stopped.into(), counts: false, history: History::UNTOLD }
     }
 }
 
@@ -106,12 +131,12 @@ impl TestRun<'_> {
             report::plan(self.context, self.settings, &self.found, self.words()?.as_deref());
             return Ok(());
         }
-        self.files().prepare()?;
+        self.check_files()?;
         let judged = match &self.settings.mode {
             Mode::Run(commands) => self.run_commands(commands, &ran).await,
             Mode::Report => self.report(&ran),
         };
-        let judged = match judged {
+        let mut judged = match judged {
             Ok(judged) => judged,
             Err(unjudged) => {
                 if unjudged.counts {
@@ -121,7 +146,15 @@ impl TestRun<'_> {
                 return Err(unjudged.failure);
             }
         };
-        let written = self.write_summary(&judged);
+        let mut written = self.write_judged(&judged);
+        if let Some(unrecorded) = judged.unrecorded.take() {
+            // A step that signs by itself has no judge after it who would miss the record.
+            if self.key.is_some() || written.is_err() {
+                self.context.output.warn(unrecorded);
+            } else {
+                written = Err(unrecorded);
+            }
+        }
         let end = self.vouch(&ran, platforms, &judged, look.as_ref()).await;
         self.ended(end, written)
     }
@@ -139,7 +172,7 @@ impl TestRun<'_> {
         if let (Mode::Run(_), Some(look)) = (&self.settings.mode, look) {
             look.check_tags(Moment::After).await?;
         }
-        if self.settings.negative_control && judged.decision.result != Verdict::Failed {
+        if self.settings.negative_control && judged.decision.result != TestOutcome::Failed {
             return Err(report::control_passed(&judged.decision));
         }
         self.attest(ran, platforms, judged).await?;
@@ -151,14 +184,14 @@ impl TestRun<'_> {
         let decision = &judged.decision;
         let output = &self.context.output;
         match decision.result {
-            // Tests that did not run, or were skipped, tell nothing of what a test can notice.
-            Verdict::Failed if self.settings.negative_control && !decision.failed.is_empty() => {
+            // Tests that could not run, or were skipped, tell nothing of what a test can notice.
+            TestOutcome::Failed if self.settings.negative_control && judged.outcome.has_failed() => {
                 output.info("negative control: the tests notice the known-bad candidate, as they must");
                 Ok(())
             }
-            Verdict::Failed => Err(report::failure(decision)),
-            Verdict::Passed => Ok(()),
-            Verdict::Warned => {
+            TestOutcome::Failed => Err(report::failure(decision, &self.settings.mode)),
+            TestOutcome::Passed => Ok(()),
+            TestOutcome::Warned => {
                 output.warn(report::warning(decision, judged.history.attempts));
                 Ok(())
             }
@@ -172,25 +205,27 @@ impl TestRun<'_> {
 
     /// Judges what an earlier step's tests left.
     fn report(&self, ran: &[Ran]) -> Result<Judged, Unjudged> {
-        let record = RunRecord::read(self.context, &self.found)?;
-        let history = record.as_ref().map_or(History::UNTOLD, RunRecord::history);
+        self.check_clock()?;
+        let reads = Reads::of(self.settings, &self.context.workspace);
+        let records = runs::read(self.context, &self.found, &reads)?;
+        let history = History::of(&records);
         self.context.record(|facts| {
             facts.extra.insert("attempts".to_owned(), history.attempts.into());
         });
-        match self.reported(record.as_ref(), ran) {
-            Ok((outcome, decision)) => Ok(Judged { outcome, decision, measured: None, history }),
+        match self.reported(&records, ran) {
+            Ok((outcome, decision)) => {
+                Ok(Judged { outcome, decision, measured: None, history, unrecorded: None })
+            }
             Err(unjudged) => Err(Unjudged { history, ..unjudged }),
         }
     }
 
     /// Reads results and decides. Results that are older than the candidate are about another.
-    fn reported(&self, record: Option<&RunRecord>, ran: &[Ran]) -> Result<(Outcome, Decision), Unjudged> {
-        if let Some(record) = record {
-            self.check_record(record)?;
-        }
+    fn reported(&self, records: &[RunRecord], ran: &[Ran]) -> Result<(Outcome, Decision), Unjudged> {
+        records.iter().try_for_each(|record| self.check_record(record))?;
         let outcome = self.read_results()?;
         let created = self.found.set.created;
-        if let Some(when) = older_than(created, outcome.finished, self.oldest_file(), self.context.now()) {
+        if let Some(when) = older_than(created, outcome.finished, self.oldest_file()) {
             let message =
                 format!("the results are from {when}, before the candidate was published on {created}");
             return Err(Failure::new(Kind::Tests, message)
@@ -207,11 +242,22 @@ impl TestRun<'_> {
         }
         self.check_named_digest(&outcome, ran)?;
         let mut decision = decide(&outcome, &self.settings.rules);
-        if let Some(record) = record {
-            record.add_to(&mut decision);
-        }
+        records.iter().for_each(|record| record.add_to(&mut decision));
         report::tests(self.context, &outcome, &decision, None);
         Ok((outcome, decision))
+    }
+
+    /// A candidate that is yet to come would be older than no results at all.
+    fn check_clock(&self) -> Result<(), Failure> {
+        let (created, now) = (self.found.set.created, self.context.now());
+        if !is_ahead(created, now) {
+            return Ok(());
+        }
+        let message = format!(
+            "the candidate was published on {created}, and here it is {now}: no telling which results are older"
+        );
+        Err(Failure::new(Kind::Undecidable, message)
+            .hint("compare the clocks of this machine and of the one that ran registry-push"))
     }
 
     /// A record must be of this set, and of a run that came to its end.

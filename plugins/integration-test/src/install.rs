@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use granary_oci::RegistryHost;
-use granary_plugin::{Context, Failure, Kind, WriteError, write_file};
+use granary_plugin::{Context, Failure, Kind, write_file};
 use granary_registry::Registry;
 use granary_release::{CommitId, FoundSet};
 
-use crate::exec::{Look, remove_record};
+use crate::exec::{Look, RUNS_FOLDER, forget_other_sets};
 use crate::installed::{Installed, NAME};
 use crate::report;
 use crate::settings::Install;
@@ -42,8 +42,7 @@ pub async fn install(
         return Ok(());
     }
     stays_inside(&program, settings.to.as_deref(), &context.workspace)?;
-    // What a run of another pipeline left in a cached workspace would be taken for that of the copy.
-    remove_record(&context.workspace)?;
+    forget_other_sets(&context.workspace, &found)?;
     let own = File::open(OWN_FILE).map_err(|error| {
         Failure::new(Kind::Unexpected, format!("cannot read this program from {OWN_FILE}")).caused_by(error)
     })?;
@@ -57,7 +56,7 @@ pub async fn install(
     Ok(())
 }
 
-fn unwritable(error: WriteError) -> Failure {
+fn unwritable(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
     Failure::new(Kind::Settings, "nothing can be installed there")
         .caused_by(error)
         .hint("set `install_to` to a path in a folder that this step's user may write to")
@@ -70,11 +69,6 @@ fn stays_inside(program: &Path, set: Option<&Path>, workspace: &Path) -> Result<
     if set.is_some_and(Path::is_absolute) {
         return Ok(());
     }
-    let unwritable = |error: std::io::Error| {
-        Failure::new(Kind::Settings, "nothing can be installed there")
-            .caused_by(error)
-            .hint("set `install_to` to a path in a folder that this step's user may write to")
-    };
     let folder: PathBuf = match program.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
@@ -101,10 +95,17 @@ fn stays_inside(program: &Path, set: Option<&Path>, workspace: &Path) -> Result<
 /// Woodpecker's clone step opens the workspace itself in the same way. A folder of another user stays as it
 /// is: then the copy says what it cannot write.
 fn open_to_everybody(context: &Context) {
-    let folder = context.workspace.join(".granary");
-    let is_folder = folder.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
-    if is_folder && let Err(error) = std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777))
-    {
-        context.output.debug(format_args!("{} stays closed to other users: {error}", folder.display()));
+    let runs = context.workspace.join(RUNS_FOLDER);
+    let made = std::fs::create_dir_all(&runs);
+    for folder in [context.workspace.join(".granary"), runs] {
+        let is_folder = folder.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        let open = || std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777));
+        if is_folder && let Err(error) = open() {
+            let folder = folder.display();
+            context.output.debug(format_args!("{folder} stays closed to other users: {error}"));
+        }
+    }
+    if let Err(error) = made {
+        context.output.debug(format_args!("there is no folder for records of runs: {error}"));
     }
 }

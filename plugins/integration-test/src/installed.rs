@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use granary_oci::{Digest, RawManifest, RegistryHost};
-use granary_plugin::{WriteError, read_file, write_file};
+use granary_plugin::{FileError, WriteError, read_json, write_file};
 use granary_release::{CommitId, FoundSet, SetError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -55,30 +55,9 @@ struct WirePart {
 /// Why `candidate.json` cannot be used.
 #[derive(Debug, Error)]
 pub enum InstalledError {
-    /// The operating system refused.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Nobody wrote that.
-    #[error("{} is larger than {MAX_BYTES} bytes", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Something else.
-    #[error("{} is not what mode `install` writes", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: serde_json::Error,
-    },
+    /// It cannot be read, or is something else.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A field with an impossible value.
     #[error("{} has no usable `{field}`", path.display())]
     Field {
@@ -136,14 +115,10 @@ impl Installed {
     /// If it is no such file, or contradicts itself.
     pub fn read(path: &Path) -> Result<Option<Self>, InstalledError> {
         let path = || path.to_owned();
-        let text = match read_file(&path(), MAX_BYTES) {
-            Ok(Some(text)) => text,
-            Ok(None) => return Err(InstalledError::TooLarge { path: path() }),
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(InstalledError::Read { path: path(), source }),
-        };
-        let wire: Wire = serde_json::from_str(&text)
-            .map_err(|source| InstalledError::Malformed { path: path(), source })?;
+        let wire = read_json(&path(), MAX_BYTES, "what mode `install` writes", |text| {
+            serde_json::from_str::<Wire>(text)
+        })?;
+        let Some(wire) = wire else { return Ok(None) };
         let field = |field| InstalledError::Field { path: path(), field };
         if wire.schema != SCHEMA {
             return Err(field("schema"));

@@ -49,8 +49,9 @@ pub fn keygen(settings: &Keygen, context: &Context) -> Result<(), Failure> {
     output.done(format_args!("{}: the private key, {encrypted}", private.display()));
     output.done(format_args!("{}: the public key, {}", public.display(), key.public_key().hint()));
     output.info(format_args!(
-        "the private key belongs into a Woodpecker secret for `signing_key`, limited to this plugin's image, and not into Git;\n\
-         the public key belongs into `trusted_keys` of promote"
+        "for the tests: the private key belongs into a secret limited to integration-test, the public key into `trusted_keys` of promote;\n\
+         for promote: make another pair, its private key into a secret limited to promote, its public key into `promoter_keys`.\n\
+         No private key belongs into Git"
     ));
     Ok(())
 }

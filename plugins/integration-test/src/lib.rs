@@ -6,6 +6,7 @@
 //! `keygen` are modes of their own, `installed` is what a copy of this program finds beside itself.
 
 pub mod exec;
+pub mod files;
 pub mod install;
 pub mod installed;
 pub mod keygen;
@@ -14,10 +15,8 @@ pub mod report;
 pub mod results;
 pub mod runner;
 pub mod settings;
-pub mod summaries;
 pub mod template;
 
-use granary_attest::key::SigningKey;
 use granary_plugin::settings::{SettingError, SettingErrors};
 use granary_plugin::{
     COMMON, Ci, Context, Example, Failure, Form, Group, Kind, Outcome, Plugin, REGISTRY, Reader, StepResult,
@@ -25,8 +24,8 @@ use granary_plugin::{
 use granary_registry::Registry;
 use granary_release::FoundSet;
 use granary_suite::{
-    CONCURRENCY, PipelineCommit, Previous, Records, RegistrySettings, SigningKeySettings, Subject,
-    check_event, connect, http, pipeline_commit, previous_result,
+    CONCURRENCY, PipelineCommit, Previous, Records, RegistrySettings, Subject, check_event, connect, http,
+    pipeline_commit, previous_result,
 };
 
 use crate::exec::TestRun;
@@ -49,12 +48,12 @@ impl Plugin for IntegrationTest {
             command: "integration-test --registry registry.example.test --repo acme/app --candidate 0.1.146-rc.87 --command 'bash run.sh {image} {results}' --results results.json",
         },
         Example {
-            purpose: "make a signing key: tests.key and tests.pub",
-            command: "integration-test keygen --keygen-to tests",
-        },
-        Example {
             purpose: "sign what they said",
             command: "integration-test --mode report --registry registry.example.test --repo acme/app --candidate 0.1.146-rc.87 --results results.json --signing-key-file tests.key",
+        },
+        Example {
+            purpose: "make a signing key: tests.key and tests.pub",
+            command: "integration-test keygen --keygen-to tests",
         },
     ];
     /// Children have to be ended and a teardown has to run before the step's time is over.
@@ -130,7 +129,7 @@ async fn test_there(
     if settings.signing_key.is_some() {
         check_event(&context.ci, "sign")?;
     }
-    let key = signing_key(settings, context)?;
+    let key = settings.signing_key.as_ref().map(|key| key.load(context)).transpose()?;
     if key.is_some() && matches!(settings.mode, Mode::Run(_)) {
         context.output.warn(
             "the signing key lies beside the tests, which could read it; the evidence will say `keyExposed`. \
@@ -237,10 +236,4 @@ async fn under_test(
             false => failure,
         }
     })
-}
-
-fn signing_key(settings: &Settings, context: &Context) -> Result<Option<SigningKey>, Failure> {
-    let Some(key) = settings.signing_key.clone() else { return Ok(None) };
-    let password = settings.signing_key_password.clone();
-    SigningKeySettings { key, password }.load(context).map(Some)
 }

@@ -4,10 +4,10 @@ use granary_attest::statement::{ResourceDescriptor, Statement, StatementError};
 use granary_attest::test_result::{self, TestResult, TestResultError};
 use granary_oci::{Descriptor, Digest, Manifest, Platform};
 use granary_release::FoundSet;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::results::{Decision, Outcome, Verdict};
+use crate::results::{Decision, Outcome, TestOutcome};
 
 /// How much of a command evidence shows, in bytes; its digest is of all of it.
 const LONGEST_COMMAND: usize = 1024;
@@ -132,21 +132,6 @@ pub fn times(
     (whole(started.min(finished)), finished)
 }
 
-/// How far the clocks of two steps may be apart.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
-
-/// The time of results that were there before the candidate was, by what they say and by when their files
-/// were written; `None` where they may be about it. A candidate from the future proves nothing.
-pub fn older_than(
-    created: Timestamp,
-    finished: Option<Timestamp>,
-    written: Option<Timestamp>,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let limit = created.checked_sub(CLOCK_SKEW).ok().filter(|_| created <= now)?;
-    finished.into_iter().chain(written).min().filter(|time| *time < limit)
-}
-
 /// Why no statement can be made.
 #[derive(Debug, Error)]
 pub enum EvidenceError {
@@ -181,9 +166,9 @@ pub fn statement(
     }
     let result = TestResult {
         result: match decision.result {
-            Verdict::Passed => test_result::Outcome::Passed,
-            Verdict::Warned => test_result::Outcome::Warned,
-            Verdict::Failed => test_result::Outcome::Failed,
+            TestOutcome::Passed => test_result::Outcome::Passed,
+            TestOutcome::Warned => test_result::Outcome::Warned,
+            TestOutcome::Failed => test_result::Outcome::Failed,
         },
         configuration: configuration(circumstances),
         url: circumstances.url.clone(),

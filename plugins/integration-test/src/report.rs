@@ -10,7 +10,7 @@ use granary_release::{FoundSet, ReleaseSet, TagKind};
 use granary_suite::{note_set_in, note_tags};
 use serde_json::Value;
 
-use crate::results::{Decision, Outcome, Status, Test, Verdict};
+use crate::results::{Decision, Outcome, counted, cut, first_line};
 use crate::settings::{Mode, Settings};
 
 /// How many of the slowest tests are listed.
@@ -38,36 +38,33 @@ pub fn subject(context: &Context, host: &RegistryHost, found: &FoundSet, doing: 
 
 /// Prints and notes how the tests ended, and how long they took where that was measured.
 pub fn tests(context: &Context, outcome: &Outcome, decision: &Decision, took: Option<Duration>) {
-    let bad = |status| matches!(status, Status::Failed | Status::Error);
-    let failed = outcome.tests.iter().filter(|test| bad(test.status));
-    list(context, "FAILED", failed.map(|test| format!("{}: {}", test.name, first_line(test))));
+    let failed = outcome.tests.iter().filter(|test| test.status.is_bad()).map(|test| {
+        // Redacted before it is cut: half a secret would not be found any more.
+        let message = context.output.redacted(test.message.as_deref().unwrap_or("no message"));
+        format!("{}: {}", test.name, cut(first_line(&message), LONGEST_LINE))
+    });
+    list(context, "FAILED", failed);
     list(context, "FLAKY", decision.warned.iter().cloned());
-    let slow = outcome.tests.iter().filter_map(|test| Some((test.duration?, &test.name)));
-    let mut slowest: Vec<_> = slow.filter(|(duration, _)| *duration >= SLOW).collect();
-    slowest.sort_by(|left, right| right.cmp(left));
     let mut table = Table::new(["SLOWEST", "TEST"]);
-    for (duration, name) in slowest.into_iter().take(SLOWEST) {
-        table.row([seconds(duration), name.clone()]);
+    for (duration, name) in outcome.slowest(SLOWEST) {
+        if duration >= SLOW {
+            table.row([seconds(duration), name.to_owned()]);
+        }
     }
     context.output.table(&table);
-    let word = word(decision.result);
-    let counts = (decision.passed.len(), decision.failed.len(), decision.skipped.len());
     list(context, "FAILED", decision.problems.iter().cloned());
     let took = took.map_or_else(String::new, |took| format!(" in {}", seconds(took)));
-    let flaky = match decision.warned.len() {
-        0 => String::new(),
-        flaky => format!("{flaky} flaky, "),
-    };
-    context.output.info(format_args!(
-        "{word}: {} passed, {flaky}{} failed, {} skipped{took}",
-        counts.0, counts.1, counts.2
-    ));
+    context.output.info(format_args!("{}: {}{took}", decision.result, decision.counts()));
     context.record(|facts| {
-        facts.extra.insert("result".to_owned(), Value::from(word));
-        facts.extra.insert("passed".to_owned(), Value::from(counts.0));
-        facts.extra.insert("warned".to_owned(), Value::from(decision.warned.len()));
-        facts.extra.insert("failed".to_owned(), Value::from(counts.1));
-        facts.extra.insert("skipped".to_owned(), Value::from(counts.2));
+        facts.extra.insert("result".to_owned(), Value::from(decision.result.to_string()));
+        let lists = [
+            ("passed", &decision.passed),
+            ("warned", &decision.warned),
+            ("failed", &decision.failed),
+            ("skipped", &decision.skipped),
+        ];
+        let counts = lists.into_iter().map(|(name, list)| (name.to_owned(), Value::from(list.len())));
+        facts.extra.extend(counts);
     });
 }
 
@@ -85,21 +82,11 @@ fn list(context: &Context, word: &str, lines: impl Iterator<Item = String>) {
     }
 }
 
-/// The first line of a test's message that says something.
-fn first_line(test: &Test) -> String {
-    let lines = test.message.as_deref().unwrap_or_default().lines().map(str::trim);
-    let line = lines.into_iter().find(|line| !line.is_empty()).unwrap_or("no message");
-    match line.floor_char_boundary(LONGEST_LINE) {
-        cut if cut < line.len() => format!("{} […]", &line[..cut]),
-        _ => line.to_owned(),
-    }
-}
-
 /// Notes the evidence that was attached.
 ///
 /// `attached` is what it was attached to, `repository@digest`, and as what; `key` is the key's hint.
 pub fn evidence(context: &Context, decision: &Decision, attached: &[(String, Digest)], key: &str) {
-    let word = word(decision.result);
+    let word = decision.result;
     for (subject, digest) in attached {
         context.output.done(format_args!("evidence {word} on {subject}: {digest}, signed by {key}"));
     }
@@ -110,14 +97,19 @@ pub fn evidence(context: &Context, decision: &Decision, attached: &[(String, Dig
 }
 
 /// The failure of a run whose tests did not let the candidate through.
-pub fn failure(decision: &Decision) -> Failure {
+pub fn failure(decision: &Decision, mode: &Mode) -> Failure {
     let failure = |what: String| Failure::new(Kind::Tests, what);
+    let output = match mode {
+        Mode::Run(_) => "the command's output above",
+        Mode::Report => "the output of the step that ran the tests",
+    };
     match (decision.failed.as_slice(), decision.problems.as_slice()) {
         ([], [problem, ..]) => {
-            failure(problem.clone()).hint("look at the command's output above, and at which tests it selects")
+            failure(problem.clone()).hint(format!("look at {output}, and at which tests it selects"))
         }
         (failed, _) => {
-            failure(format!("{} of {} tests failed", failed.len(), failed.len() + decision.passed.len()))
+            let all = counted(failed.len() + decision.passed.len() + decision.warned.len());
+            failure(format!("{} of {all} failed", failed.len()))
                 .hint("the failed tests and their messages are listed above")
         }
     }
@@ -141,15 +133,13 @@ pub fn warning(decision: &Decision, attempts: u32) -> String {
 
 /// The failure of a negative control: what must have been noticed was not.
 pub fn control_passed(decision: &Decision) -> Failure {
-    let passed = decision.passed.len() + decision.warned.len();
+    let passed = counted(decision.passed.len() + decision.warned.len());
     Failure::new(
         Kind::NegativeControl,
-        format!(
-            "the negative control passed: {passed} tests, and none of them notices that the candidate is bad"
-        ),
+        format!("the negative control passed: {passed}, and nothing notices that the candidate is bad"),
     )
     .hint("no evidence is attached; find out why the tests pass, and what else they let through")
-    .refusing("negative_control", format!("{passed} tests passed"), "at least one failed test")
+    .refusing("negative_control", format!("{passed} passed"), "at least one failed test")
 }
 
 /// Prints what would be installed.
@@ -194,14 +184,5 @@ fn evidence_on(settings: &Settings, set: &ReleaseSet) -> String {
     match settings.attach_to_all {
         true => members.join(", "),
         false => members[..1].concat(),
-    }
-}
-
-/// The word that stands for a verdict in evidence, files and log.
-pub(crate) fn word(result: Verdict) -> &'static str {
-    match result {
-        Verdict::Passed => "PASSED",
-        Verdict::Warned => "WARNED",
-        Verdict::Failed => "FAILED",
     }
 }

@@ -10,9 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use granary_oci::Platform;
-use granary_plugin::Pem;
 use granary_redact::Secret;
-use granary_suite::{RegistrySettings, Subject};
+use granary_suite::{RegistrySettings, SigningKeySettings, Subject};
 
 use crate::results::{Format, Rules};
 use crate::template::Template;
@@ -81,9 +80,7 @@ pub struct Settings {
     /// Evidence for every member, not only for the lead.
     pub attach_to_all: bool,
     /// What signs the evidence.
-    pub signing_key: Option<Pem>,
-    /// What that is encrypted with.
-    pub signing_key_password: Option<Secret>,
+    pub signing_key: Option<SigningKeySettings>,
     /// The candidate is known to be bad.
     pub negative_control: bool,
     /// Oldest results that count.

@@ -21,7 +21,7 @@ use granary_plugin::{Context, Failure, Outcome};
 use granary_release::claim::Wanted;
 use granary_release::{FoundSet, Version};
 
-use crate::facts::{Asked, Look, Lookup};
+use crate::facts::{Clues, Look, Lookup};
 use crate::places::{Carried, Place, Places};
 use crate::plan::{Facts, Held, Lists, check_carried, choose, is_complete};
 use crate::refusal::{conflict, nothing_published};
@@ -53,8 +53,8 @@ pub struct Promotion<'a> {
     pub sites: &'a Sites,
 }
 
-/// What a run is about, once that is settled.
-pub(crate) struct Subject {
+/// What a run is about, once that is settled: a set, and where its images go.
+pub(crate) struct PlacedSet {
     pub(crate) set: FoundSet,
     pub(crate) places: Places,
 }
@@ -92,14 +92,14 @@ impl Promotion<'_> {
     ///
     /// # Errors
     /// With the exit code of DESIGN §6; nothing is written unless everything is decided.
-    pub async fn run(&self, asked: &Asked<'_>) -> Result<Outcome, Failure> {
+    pub async fn run(&self, clues: &Clues<'_>) -> Result<Outcome, Failure> {
         let mut wait = Wait::new(self.settings.wait_for_evidence);
         let mut stale = 0;
         loop {
-            let facts = self.facts(asked, &mut wait).await?;
+            let facts = self.facts(clues, &mut wait).await?;
             let choice = choose(&facts, self.wanted).map_err(conflict)?;
             let places = self.sites.places(&choice.set.set)?;
-            let subject = Subject { set: choice.set, places };
+            let subject = PlacedSet { set: choice.set, places };
             if self.settings.negative_control {
                 return self.control(&subject, facts.promoted().map(|(version, _)| version), &mut wait).await;
             }
@@ -134,13 +134,13 @@ impl Promotion<'_> {
     }
 
     /// The facts, once what is asked for is published.
-    async fn facts(&self, asked: &Asked<'_>, wait: &mut Wait) -> Result<Facts, Failure> {
+    async fn facts(&self, clues: &Clues<'_>, wait: &mut Wait) -> Result<Facts, Failure> {
         loop {
-            if let Some(facts) = self.lookup().facts(asked, self.wanted).await? {
+            if let Some(facts) = self.lookup().facts(clues, self.wanted).await? {
                 return Ok(facts);
             }
             if !wait.again(self.context, "the commit to be published").await? {
-                return Err(nothing_published(asked, self.sites.lead()));
+                return Err(nothing_published(clues, self.sites.lead()));
             }
         }
     }
@@ -152,12 +152,12 @@ impl Promotion<'_> {
     /// A set that evidence has let in: content, claim, and what can be seen.
     async fn claim_and_write(
         &self,
-        subject: &Subject,
+        subject: &PlacedSet,
         mut claims: Claims<'_>,
         manifests: Manifests,
     ) -> Result<Outcome, Early> {
         self.check_hidden_signatures(subject, claims.lists())?;
-        let content = self.plan_content(subject, &manifests, claims.lists()).await?;
+        let content = self.plan_content(subject, &manifests, claims.lists(), None).await?;
         if self.context.common.dry_run {
             let (version, look) = claims.looked_at();
             report::version(self.context, *version);
@@ -182,20 +182,21 @@ impl Promotion<'_> {
 
     /// A version that was let in before: nothing is judged again, and nobody else writes it. Whether a summary
     /// says so was that run's business: it came before anything could be seen.
-    async fn see_through(&self, subject: &Subject, seen: Seen) -> Result<Outcome, Failure> {
-        let Subject { set, places } = subject;
+    async fn see_through(&self, subject: &PlacedSet, seen: Seen) -> Result<Outcome, Failure> {
+        let PlacedSet { set, places } = subject;
         let Seen { version, carried, lists } = seen;
         check_carried(places, version, &carried, |place: &Place| self.sites.name(place)).map_err(conflict)?;
+        report::earlier(self.context, self.signing_key.is_some());
         let candidate = set.set.candidate;
         if is_complete(places, &set.set.commit, &lists, &carried) {
             self.context.output.info(format_args!("{candidate} is promoted already, as {version}"));
             return self.float_again(subject, version, &lists).await;
         }
         self.context.output.info(format_args!(
-            "{version} was let in by an earlier run that did not finish; finishing it without judging again"
+            "{version} is let in already; bringing it to where it is missing, without judging again"
         ));
         let manifests = self.manifests(subject).await?;
-        let content = self.plan_content(subject, &manifests, &lists).await?;
+        let content = self.plan_content(subject, &manifests, &lists, Some(version)).await?;
         if self.context.common.dry_run {
             let floating = self.floating_left(subject, version, &lists, &Held::new()).await?;
             report::plan(self, subject, version, &content, &carried, false, &floating);
@@ -209,7 +210,7 @@ impl Promotion<'_> {
         Ok(self.ends_well(subject, version, &floating))
     }
 
-    fn ends_well(&self, subject: &Subject, version: Version, floating: &[Tag]) -> Outcome {
+    fn ends_well(&self, subject: &PlacedSet, version: Version, floating: &[Tag]) -> Outcome {
         report::tags(self.context, &subject.set, version, floating);
         report::summary(self.context, self.sites, &subject.places, version);
         Outcome::Done
@@ -219,8 +220,8 @@ impl Promotion<'_> {
     ///
     /// # Errors
     /// If it is another set's, or any member carries other bytes as it.
-    fn check_look(&self, subject: &Subject, version: Version, look: &Look) -> Result<bool, Failure> {
-        let Subject { set, places } = subject;
+    fn check_look(&self, subject: &PlacedSet, version: Version, look: &Look) -> Result<bool, Failure> {
+        let PlacedSet { set, places } = subject;
         let own = match &look.holder {
             Some(holder) if holder.digest != set.digest => {
                 let holder = holder.digest.clone();

@@ -12,11 +12,13 @@ use granary_release::{EvidenceRules, FoundSet, TagKind, TestRun, Verdict, Versio
 use granary_suite::{
     PipelineCommit, Records, Subject, check_list, collect_test_runs, registry_failure, target_failure,
 };
+use jiff::Timestamp;
 
 use crate::admission::Rules;
 use crate::places::{Carried, Place, Places, Side};
 use crate::plan::{Facts, Holder, Lists, versions_to_look_up};
 use crate::sites::Sites;
+use crate::verify::at;
 
 /// Where a promotion looks things up.
 pub struct Lookup<'a> {
@@ -38,7 +40,7 @@ pub struct Look {
 }
 
 /// What the run is about, as far as settings, pipeline and the steps before tell.
-pub struct Asked<'a> {
+pub struct Clues<'a> {
     /// What settings say.
     pub subject: &'a Subject,
     /// The pipeline's commit.
@@ -52,8 +54,8 @@ impl Lookup<'_> {
     ///
     /// # Errors
     /// If the registry fails or its records contradict each other.
-    pub async fn facts(&self, asked: &Asked<'_>, wanted: Wanted) -> Result<Option<Facts>, Failure> {
-        let (mut lists, found) = tokio::try_join!(self.lists(), self.asked_set(asked))?;
+    pub async fn facts(&self, clues: &Clues<'_>, wanted: Wanted) -> Result<Option<Facts>, Failure> {
+        let (mut lists, found) = tokio::try_join!(self.lists(), self.asked_set(clues))?;
         let Some(Selected { mut found, named, newest }) = found else { return Ok(None) };
         if let Some(newest) = &newest {
             let commit_set = TagKind::CommitSet(&newest.set.commit).tag();
@@ -139,10 +141,10 @@ impl Lookup<'_> {
     }
 
     /// The set that is asked for.
-    async fn asked_set(&self, asked: &Asked<'_>) -> Result<Option<Selected>, Failure> {
-        let commit = asked.pipeline.map(|pipeline| &pipeline.id);
+    async fn asked_set(&self, clues: &Clues<'_>) -> Result<Option<Selected>, Failure> {
+        let commit = clues.pipeline.map(|pipeline| &pipeline.id);
         if let (Some(digest), Some(commit)) =
-            (asked.previous.and_then(|previous| previous.set.as_ref()), commit)
+            (clues.previous.and_then(|previous| previous.set.as_ref()), commit)
         {
             let newest = self.records().of_commit(commit).await?;
             let found = match &newest {
@@ -151,8 +153,8 @@ impl Lookup<'_> {
             };
             return Ok(Some(Selected { found, named: true, newest }));
         }
-        let by_commit = matches!(asked.subject, Subject::Pipeline | Subject::Commit(_));
-        let found = self.records().select(asked.subject, commit).await?;
+        let by_commit = matches!(clues.subject, Subject::Pipeline | Subject::Commit(_));
+        let found = self.records().select(clues.subject, commit).await?;
         Ok(match found {
             Some(found) if by_commit => Some(Selected { newest: Some(found.clone()), found, named: false }),
             Some(found) => {
@@ -252,7 +254,7 @@ impl Lookup<'_> {
         Ok(())
     }
 
-    /// What the evidence for a set says.
+    /// What the evidence for a set says, and the time as of which it does.
     ///
     /// # Errors
     /// If the registry fails.
@@ -261,13 +263,14 @@ impl Lookup<'_> {
         found: &FoundSet,
         keys: &[TrustedKey],
         rules: &EvidenceRules,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<(Verdict, Timestamp), Failure> {
         let collected =
             collect_test_runs(&self.sites.candidates, self.sites.lead(), &found.digest, keys).await?;
         for reason in &collected.ignored {
             self.context.output.debug(format_args!("evidence that does not count: {reason}"));
         }
-        Ok(judge(&found.digest, &found.set, &collected.runs, rules, self.context.now()))
+        let now = self.context.now();
+        Ok((judge(&found.digest, &found.set, &collected.runs, rules, now), now))
     }
 }
 
@@ -294,7 +297,7 @@ pub fn accepted_line(runs: &[TestRun]) -> String {
             run.passed.len(),
             run.environment,
             run.key,
-            run.finished_on.strftime("%Y-%m-%dT%H:%M:%SZ")
+            at(run.finished_on)
         )
     };
     runs.iter().map(one).collect::<Vec<_>>().join("; ")

@@ -25,7 +25,7 @@ use granary_plugin::{COMMON, Ci, Context, Example, Failure, Group, Kind, Outcome
 use granary_suite::{Previous, Subject, check_event, pipeline_commit, previous_result, rule_text};
 
 use crate::exec::Promotion;
-use crate::facts::Asked;
+use crate::facts::Clues;
 use crate::settings::{Settings, TrustedKeys};
 use crate::sites::Sites;
 
@@ -54,8 +54,8 @@ impl Plugin for Promote {
     ];
 
     fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Action> {
-        match reader.choice("action") {
-            Some("verify") => verify::resolve(reader, ci).map(|it| Action::Verify(Box::new(it))),
+        match reader.choice("action")? {
+            "verify" => verify::resolve(reader, ci).map(|it| Action::Verify(Box::new(it))),
             _ => settings::resolve(reader, ci).map(|it| Action::Promote(Box::new(it))),
         }
     }
@@ -107,11 +107,11 @@ async fn promote(settings: &Settings, context: &Context) -> Result<Outcome, Fail
     let signing_key = signing_key(settings, &keys, context)?;
     let sites = Sites::connect(&settings.registry, settings.target.as_ref(), previous.as_deref(), context)?;
     sites.announce_leads();
-    let asked =
-        Asked { subject: &settings.subject, pipeline: pipeline.as_ref(), previous: previous.as_deref() };
+    let clues =
+        Clues { subject: &settings.subject, pipeline: pipeline.as_ref(), previous: previous.as_deref() };
     let signing_key = signing_key.as_ref();
     let promotion = Promotion { context, settings, wanted, keys: &keys, signing_key, sites: &sites };
-    promotion.run(&asked).await
+    promotion.run(&clues).await
 }
 
 fn skipped(settings: &Settings, context: &Context, reason: &str) -> Result<Outcome, Failure> {

@@ -3,14 +3,15 @@
 use std::error::Error;
 
 use granary_oci::{Repository, Tag};
-use granary_plugin::{Failure, Kind};
+use granary_plugin::{Failure, Kind, with_causes};
 use granary_release::claim::{ClaimConflict, ClaimError};
 use granary_release::{FoundSet, Rejection, Version};
 use granary_suite::{PipelineCommit, Subject};
 
 use crate::admission::NotAllowed;
-use crate::facts::Asked;
+use crate::facts::Clues;
 use crate::plan::{Conflict, Lists};
+use crate::verify::at;
 
 /// A rejection as a failure with exit code 14.
 pub fn evidence_failure(found: &FoundSet, rejection: Rejection) -> Failure {
@@ -98,7 +99,7 @@ pub fn claim_conflict(ours: &FoundSet, lists: &Lists, error: ClaimConflict) -> F
             free,
             format!(
                 "wait for that run; if it has died, its claim lapses at {}, and {version} is free then",
-                until.strftime("%Y-%m-%dT%H:%M:%SZ")
+                at(*until)
             ),
         ),
         ClaimConflict::OwnCommit { version, .. } => (
@@ -123,20 +124,14 @@ pub fn claim_failure(lead: &Repository, error: ClaimError) -> Failure {
 }
 
 /// No set where one was asked for, exit code 14: it may only not be there yet.
-pub fn nothing_published(asked: &Asked<'_>, lead: &Repository) -> Failure {
-    let what = match (asked.subject, asked.pipeline) {
-        (Subject::Pipeline, Some(pipeline)) => format!("commit {}", pipeline.id),
-        (Subject::Pipeline, None) => "this run".to_owned(),
-        (Subject::Commit(commit), _) => format!("commit `{commit}`"),
-        (Subject::Candidate(candidate), _) => format!("candidate {candidate}"),
-        (Subject::Digest(digest), _) => digest.to_string(),
-        (Subject::Tag(tag), _) => format!("tag `{tag}`"),
-    };
+pub fn nothing_published(clues: &Clues<'_>, lead: &Repository) -> Failure {
+    let what = clues.subject.told(clues.pipeline.map(|pipeline| &pipeline.id));
     let message = format!("{lead} has nothing published for {what}");
     let failure = Failure::new(Kind::Evidence, message.clone())
         .refusing("evidence", message, "a release set written by registry-push")
-        .hint("registry-push publishes a commit; `wait_for_evidence` waits for a pipeline that still does");
-    match (asked.subject, asked.pipeline) {
+        .hint("registry-push publishes a commit; `wait_for_evidence` waits for a pipeline that still does")
+        .hint("if it is published elsewhere: `repo` and `lead` say in which repository the sets lie");
+    match (clues.subject, clues.pipeline) {
         (Subject::Pipeline, Some(PipelineCommit { certain: false, .. })) => failure.hint(
             "on an annotated tag CI_COMMIT_SHA may name the tag object, and the workspace has no objects to tell: let the clone step run",
         ),
@@ -172,12 +167,7 @@ fn taken(version: Version, error: impl Error + Send + Sync + 'static) -> Failure
 }
 
 fn refused(rule: &str, error: impl Error + Send + Sync + 'static, needed: &str, hint: String) -> Failure {
-    let mut found = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        found = format!("{found}: {error}");
-        cause = error.source();
-    }
+    let found = with_causes(&error);
     Failure::new(Kind::Conflict, "refusing to promote")
         .caused_by(error)
         .hint(hint)

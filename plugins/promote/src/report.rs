@@ -6,7 +6,7 @@ use granary_release::{FoundSet, TestRun, Version};
 use granary_suite::{note_set_in, note_tags};
 use serde_json::{Value, json};
 
-use crate::exec::{Copy, Promotion, Subject};
+use crate::exec::{Copy, PlacedSet, Promotion};
 use crate::places::{Carried, Places};
 use crate::plan::{Write, claim_tag, set_write, version_tags, writes};
 use crate::sites::Sites;
@@ -60,6 +60,18 @@ pub fn signature(context: &Context, summary: Option<&Digest>) {
     });
 }
 
+/// Says who may have signed for a version that was let in before: not this run, whatever keys it has.
+pub fn earlier(context: &Context, has_key: bool) {
+    if has_key {
+        context
+            .output
+            .info("nothing is signed: this version was let in by an earlier run, which signed or did not");
+    }
+    context.record(|facts| {
+        facts.extra.insert("summary".to_owned(), Value::from("earlier run"));
+    });
+}
+
 /// Says which rule refused a negative control. Nothing that a later step could deploy is noted.
 pub fn controlled(context: &Context, set: &FoundSet, refusal: &Refusal) {
     let Refusal { rule, found, needed } = refusal;
@@ -75,14 +87,14 @@ pub fn controlled(context: &Context, set: &FoundSet, refusal: &Refusal) {
 /// Prints what would be done, in order. A version that was let in before is not claimed.
 pub(crate) fn plan(
     promotion: &Promotion<'_>,
-    subject: &Subject,
+    subject: &PlacedSet,
     version: Version,
     content: &[Copy],
     carried: &Carried,
     claims: bool,
     floating: &[Vec<Write>],
 ) {
-    let Subject { set, places } = subject;
+    let PlacedSet { set, places } = subject;
     let sites = promotion.sites;
     let mut plan = Steps::begin(promotion.context, set, version);
     plan.copy(content);
@@ -101,7 +113,7 @@ pub(crate) fn plan(
 /// Prints which floating tags would be written of a version that is complete without them.
 pub(crate) fn floating(
     promotion: &Promotion<'_>,
-    subject: &Subject,
+    subject: &PlacedSet,
     version: Version,
     floating: &[Vec<Write>],
 ) {

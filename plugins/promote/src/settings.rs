@@ -63,6 +63,7 @@ pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
     if reader.choice("action").is_some_and(|action| action != "promote") {
         reader.reject("action", "only `promote` and `verify` are built yet", "promote or verify");
     }
+    reader.refuse(&["promoter_keys"], "without effect on `promote`", "with `action: verify` only");
     let registry = RegistrySettings::resolve(reader, ci);
     let target = TargetSettings::resolve(reader, registry.as_ref());
     let subject = Subject::resolve(reader, ci, true);
@@ -135,15 +136,8 @@ fn wanted(reader: &mut Reader<'_>, ci: &Ci) -> Option<Result<Wanted, String>> {
         _ => OnTaken::Next,
     };
     let prefix = reader.text("tag_prefix").unwrap_or_default();
-    if reader.is_set("as_version") {
-        let text = reader.version_like("as_version")?;
-        return match text.trim().parse::<Version>() {
-            Ok(version) => Some(Ok(Wanted::Given(version))),
-            Err(error) => {
-                reader.reject("as_version", error.to_string(), "X.Y.Z in quotes");
-                None
-            }
-        };
+    if let Some(version) = as_version(reader)? {
+        return Some(Ok(Wanted::Given(version)));
     }
     let Some(Event::Tag | Event::Release) = ci.event else { return Some(Ok(Wanted::Derived(on_taken))) };
     let tag = ci.tag.as_deref().unwrap_or_default();
@@ -153,6 +147,16 @@ fn wanted(reader: &mut Reader<'_>, ci: &Ci) -> Option<Result<Wanted, String>> {
             .map(Wanted::Given)
             .ok_or_else(|| format!("Git tag `{tag}` is not `{prefix}X.Y.Z` (`tag_prefix`)")),
     )
+}
+
+/// The setting `as_version`; `Some(None)` where it is not set.
+pub(crate) fn as_version(reader: &mut Reader<'_>) -> Option<Option<Version>> {
+    if !reader.is_set("as_version") {
+        return Some(None);
+    }
+    let parsed = reader.version_like("as_version")?.trim().parse::<Version>();
+    let rejected = |error| reader.reject("as_version", format!("{error}"), "X.Y.Z in quotes");
+    parsed.map_err(rejected).ok().map(Some)
 }
 
 fn floating(reader: &mut Reader<'_>) -> Vec<Floating> {
@@ -182,8 +186,8 @@ fn branches(reader: &mut Reader<'_>, ci: &Ci) -> Vec<BranchPattern> {
         match text.parse() {
             Ok(pattern) => patterns.push(pattern),
             Err(error) => {
-                let error: granary_suite::BadPattern = error;
-                reader.reject("branches", error.to_string(), "branch names, with `*` for any characters");
+                let error: granary_release::ParsePatternError = error;
+                reader.reject("branches", error.to_string(), "branch names, with `*` and `?`");
             }
         }
     }

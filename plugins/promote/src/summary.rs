@@ -24,8 +24,8 @@ pub struct Told<'a> {
     pub released: String,
     /// Where the run can be read.
     pub pipeline_url: Option<String>,
-    /// The time.
-    pub now: Timestamp,
+    /// When the evidence was judged: whoever verifies asks how old it was then.
+    pub judged_on: Timestamp,
 }
 
 /// The summary of a set's promotion. There is no policy yet, and no gate that could be overridden.
@@ -39,7 +39,7 @@ pub fn summary(set: &FoundSet, told: Told<'_>) -> Summary {
     let program = (env!("CARGO_PKG_NAME").to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     Summary {
         verifier: Verifier { id: VERIFIER_ID.to_owned(), version: BTreeMap::from([program]) },
-        time_verified: told.now,
+        time_verified: told.judged_on,
         resource_uri: format!("oci://{}:{}", told.released, told.version),
         promotion: summary::Promotion {
             version: told.version.to_string(),

@@ -18,6 +18,7 @@ use granary_plugin::{Context, Failure, Kind, Outcome};
 use crate::load_keys;
 use crate::sites::Sites;
 
+pub(crate) use chain::at;
 pub use settings::{Asked, Settings, resolve};
 
 /// One verification under way.
@@ -49,7 +50,7 @@ pub async fn run(settings: &Settings, context: &Context) -> Result<Outcome, Fail
     let found = verification.find().await?;
     let chain = verification.read(found).await?;
     show::chain(context, &sites, &chain)?;
-    let told = chain.holds(&settings.evidence).map_err(|broken| show::refusal(&chain, broken))?;
-    show::held(context, &chain, &told);
+    let version = chain.holds(&settings.evidence).map_err(|broken| show::refusal(&chain, broken))?;
+    show::held(context, &chain, version);
     Ok(Outcome::Unchanged)
 }

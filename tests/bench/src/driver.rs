@@ -131,7 +131,7 @@ async fn copy(source: &str, target: &str, referrers: bool) -> Result<String, Box
             return Ok(format!("unchanged {top}"));
         }
     }
-    let reading = CopyOptions { referrers };
+    let reading = CopyOptions { referrers, ..CopyOptions::default() };
     let content = from.registry.read_content_of(&from.repository, &manifest, &reading).await?;
     let options = PlanOptions { top_absent: present.is_none(), ..PlanOptions::default() };
     to.registry.push_content(&to.repository, &content, options).await?;

@@ -59,13 +59,13 @@ pub fn write_file(path: &Path, mut content: impl Read, mode: u32) -> Result<(), 
     Ok(())
 }
 
-/// Makes the folder of a file that a run will write, takes an earlier one away and tries whether it can be
-/// made, before the run does anything that it could not report.
+/// Makes the folder of a file that a run will write and tries whether it can be made, before the run does
+/// anything that it could not report. A file that is there already stays as it is.
 ///
 /// # Errors
 /// [`WriteError`].
 pub fn prepare_file(path: &Path) -> Result<(), WriteError> {
-    Target { path: path.to_owned(), set: true }.prepare()
+    temporary(path).map(drop)
 }
 
 fn temporary(path: &Path) -> Result<tempfile::NamedTempFile, WriteError> {

@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, Command};
 use super::Plugin;
 use crate::docs;
 use crate::failure::Kind;
-use crate::pem::{LONGEST_FILE, read_bounded};
+use crate::file::{LONGEST_FILE, read_bounded};
 use crate::settings::{Fallback, Flag, Form, Setting, Table};
 
 /// The hidden flag that prints the table for `docs.md`.

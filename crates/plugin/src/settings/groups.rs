@@ -21,7 +21,7 @@ pub const COMMON: Group = Group {
         Setting::new(
             "timeout",
             Form::Duration,
-            "The time the whole step may take, waiting included; then it ends with exit code 12.",
+            "The time the whole step may take, waiting included; then it ends with exit code 12 (13 where tests were running).",
         )
         .default("1h"),
         Setting::new(
@@ -100,7 +100,7 @@ pub const REGISTRY: Group = Group {
             "verify",
             Form::Bool,
             "Look at each tag after it was written, at one request each: some registries answer that they took a tag \
-             and leave it where it was when two write it at once (Harbor). The step then fails.",
+             and leave it where it was when two write it at once (Harbor). The step then fails. Not `promote verify`, which reads.",
         )
         .default("false"),
     ],

@@ -9,9 +9,11 @@ use granary_redact::Secret;
 
 use super::reader::SettingError;
 use super::table::{Table, snake};
-use super::{Form, Setting, value};
+use super::value::{self, did_you_mean};
+use super::{Form, Setting};
 use crate::environment::Env;
 use crate::network;
+use crate::pem::Pem;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,11 +108,14 @@ impl Raw {
     }
 
     /// Every secret that was given, also in settings that turn out to be wrong. Of a secret map each value,
-    /// except numbers and yes/no: masking every `1` in a log says more than it hides.
+    /// except numbers and yes/no: masking every `1` in a log says more than it hides. The path of a key is none.
     pub fn secrets(&self, table: &Table) -> Vec<Secret> {
         let mut secrets = Vec::new();
         for setting in table.settings().filter(|setting| setting.secret) {
             for text in self.given.get(setting.name).into_iter().flat_map(|given| &given.values) {
+                if setting.form == Form::Pem && Pem::is_plain_path(text) {
+                    continue;
+                }
                 secrets.push(Secret::new(text));
                 if setting.form == Form::Map {
                     let values = value::map(text).unwrap_or_default().into_iter().map(|(_, value)| value);
@@ -199,7 +204,8 @@ impl Raw {
                     } else if network::VARIABLES.iter().any(|variable| variable.eq_ignore_ascii_case(name)) {
                         names.push(name.to_owned());
                     } else {
-                        let reason = format!("there is no setting {name}{}", did_you_mean(table, name));
+                        let reason =
+                            format!("there is no setting {name}{}", did_you_mean(table.nearest(name)));
                         self.errors.push(SettingError::new("only", reason, accepted));
                     }
                 }
@@ -229,14 +235,10 @@ impl Raw {
         } else if limited {
             self.errors.push(outside_only(&name, variable));
         } else {
-            let nearest = did_you_mean(table, &name);
+            let nearest = did_you_mean(table.nearest(&name));
             self.warnings.push(format!("{variable} is ignored: there is no such setting{nearest}"));
         }
     }
-}
-
-fn did_you_mean(table: &Table, name: &str) -> String {
-    table.nearest(name).map_or_else(String::new, |nearest| format!(" (did you mean `{nearest}`?)"))
 }
 
 fn outside_only(name: &str, variable: &str) -> SettingError {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use granary_redact::Secret;
 
 use super::raw::{Given, Origin, Raw};
-use super::table::Table;
+use super::table::{Table, nearest};
 use super::value::{self, ValueError};
 use super::{Fallback, Setting};
 use crate::failure::{Failure, Kind};
@@ -101,13 +101,15 @@ impl<'a> Reader<'a> {
         self.single(name, value::integer)
     }
 
-    /// One of the words in the table.
+    /// One of the words in the table. A wrong one that is nearly one of them is told so.
     pub fn choice(&mut self, name: &str) -> Option<&'static str> {
         let super::Form::Choice(words) = self.setting(name).form else {
             unreachable!("{name} is not a choice in the table")
         };
-        let word =
-            |text: &str| words.iter().copied().find(|word| *word == text.trim()).ok_or(ValueError::Choice);
+        let word = |text: &str| {
+            let known = words.iter().copied().find(|word| *word == text.trim());
+            known.ok_or_else(|| ValueError::Choice(nearest(text.trim(), words.iter().copied())))
+        };
         self.single(name, word)
     }
 
@@ -166,6 +168,16 @@ impl<'a> Reader<'a> {
     /// Adds an error of the plugin's own.
     pub fn reject(&mut self, name: &str, reason: impl Into<String>, accepted: impl Into<String>) {
         self.errors.push(SettingError::new(name, reason, accepted));
+    }
+
+    /// Rejects each of these settings that somebody set: what has no effect is not swallowed, whoever set it
+    /// meant something.
+    pub fn refuse(&mut self, names: &[&str], reason: &str, accepted: &str) {
+        for name in names {
+            if self.is_set(name) {
+                self.reject(name, reason, accepted);
+            }
+        }
     }
 
     /// Complains where a setting is not there; says nothing where it is there but wrong.

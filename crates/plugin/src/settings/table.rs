@@ -70,14 +70,8 @@ impl Table {
 
     /// The known name that is nearest to a misspelt one, where one is near.
     pub fn nearest(&self, spelling: &str) -> Option<&'static str> {
-        let wrong = snake(spelling);
-        let near = wrong.len() / 3;
-        self.settings()
-            .filter(|setting| setting.not_yet.is_none())
-            .map(|setting| (distance(&wrong, setting.name), setting.name))
-            .filter(|(steps, _)| *steps <= near.clamp(1, 3))
-            .min()
-            .map(|(_, name)| name)
+        let built = self.settings().filter(|setting| setting.not_yet.is_none());
+        nearest(&snake(spelling), built.map(|setting| setting.name))
     }
 
     /// What is wrong with the table itself, for each plugin's own tests: names that are not snake case,
@@ -131,6 +125,13 @@ fn other_number(name: &str) -> String {
         None if HISSING.iter().any(|end| name.ends_with(end)) => format!("{name}es"),
         None => format!("{name}s"),
     }
+}
+
+/// The one of these names that is nearest to a misspelt one, where one is near.
+pub(super) fn nearest(wrong: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let near = (wrong.len() / 3).clamp(1, 3);
+    let steps = names.map(|name| (distance(wrong, name), name)).filter(|(steps, _)| *steps <= near);
+    steps.min().map(|(_, name)| name)
 }
 
 /// The edit distance of two names: letters inserted, deleted or replaced.

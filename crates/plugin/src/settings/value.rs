@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::Form;
 
 pub use error::ValueError;
+pub(crate) use error::did_you_mean;
 
 /// Checks a default of the table against its form.
 pub(super) fn check(form: Form, text: &str) -> Result<(), ValueError> {
@@ -26,7 +27,7 @@ pub(super) fn check(form: Form, text: &str) -> Result<(), ValueError> {
         Form::Map => map(text).map(drop),
         Form::ListOrMap => list_or_map(text).map(drop),
         Form::Json => serde_json::from_str::<Value>(text).map(drop).map_err(|error| broken(&error)),
-        Form::Choice(words) => words.contains(&text).then_some(()).ok_or(ValueError::Choice),
+        Form::Choice(words) => words.contains(&text).then_some(()).ok_or(ValueError::Choice(None)),
         Form::Version => version_like(text).map(drop),
         Form::Commit => commit_like(text).map(drop),
         Form::Command => command(text).map(drop),

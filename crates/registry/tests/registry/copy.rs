@@ -6,7 +6,7 @@ use granary_oci::{
     ArtifactManifest, Descriptor, Digest, EMPTY_JSON, FallbackIndex, RawManifest, empty_descriptor,
     media_type,
 };
-use granary_registry::{BlobSource, Class, CopyOptions, PlanOptions, Registry};
+use granary_registry::{BlobSource, Class, CopyOptions, LeaveOut, PlanOptions, Registry};
 use granary_testkit::image::{Image, ImageBuilder};
 use granary_testkit::registry::{Action, Fault, Options, Referrers, Registry as Server, Request};
 
@@ -14,7 +14,7 @@ use crate::support::{
     PASSWORD, anonymous, app, by_tag, chain, depth, http, log, options, raw, repository, with_password,
 };
 
-const WITH_REFERRERS: CopyOptions = CopyOptions { referrers: true };
+const WITH_REFERRERS: CopyOptions = CopyOptions { referrers: true, leave_out: None };
 
 fn platform(name: &str, seed: u64) -> Image {
     let builder = ImageBuilder::new(name);
@@ -491,4 +491,44 @@ fn transfers_can_be_sent_between_threads() {
     let content = granary_registry::Content { manifests: Vec::new(), blobs: Vec::new(), top: top.clone() };
     let options = PlanOptions::default();
     is_send(&registry.push_content(&app, &content, options));
+}
+
+/// What a listing says of a referrer is enough to leave it out: it costs no request.
+#[tokio::test]
+async fn what_is_to_be_left_out_is_not_even_read() {
+    for options in [Options::default(), Options { referrers: Referrers::Off, ..Options::default() }] {
+        let server = Server::start(options);
+        let image = platform("linux/amd64", 1);
+        server.put_image("acme/src", &["v"], &image);
+        let subject = raw(&image);
+        let labelled = |version: &str| {
+            let manifest = ArtifactManifest::new("application/vnd.example")
+                .with_subject(&subject.descriptor())
+                .with_annotation("of", version)
+                .build();
+            server.put_manifest("acme/src", &[], manifest.media_type(), manifest.bytes().to_vec());
+            manifest
+        };
+        let (first, second) = (labelled("1"), labelled("2"));
+        let other = attach(&server, "acme/src", &subject, "sbom");
+        enter(&server, "acme/src", &subject, &[&first, &second, &other]);
+        let read = async |except: Option<&str>| {
+            let leave_out = LeaveOut { annotation: "of", except: except.map(str::to_owned) };
+            let options = CopyOptions { referrers: true, leave_out: Some(leave_out) };
+            let content =
+                anonymous(&server).read_content(&repository("acme/src"), subject.digest(), &options).await;
+            let mut read: Vec<Digest> =
+                content.unwrap().manifests.iter().map(|raw| raw.digest().clone()).collect();
+            read.sort();
+            read
+        };
+        let mut expected = vec![subject.digest().clone(), other.digest().clone()];
+        expected.sort();
+        assert_eq!(read(None).await, expected);
+        let asked = |digest: &Digest| server.count(|request| request.path.ends_with(digest.as_str()));
+        assert_eq!((asked(first.digest()), asked(second.digest())), (0, 0));
+        expected.push(second.digest().clone());
+        expected.sort();
+        assert_eq!(read(Some("2")).await, expected);
+    }
 }

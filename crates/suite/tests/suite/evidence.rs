@@ -10,8 +10,7 @@ use granary_oci::{ArtifactManifest, Descriptor, Digest, EMPTY_JSON};
 use granary_plugin::Failure;
 use granary_release::{FoundSet, TestOutcome};
 use granary_suite::{
-    Collected, attach_bundle, attach_pushed, collect as collect_both, collect_summaries, collect_test_runs,
-    push_bundle,
+    Collected, attach_bundle, attach_pushed, collect as collect_both, collect_test_runs, push_bundle,
 };
 use granary_testkit::registry::{Options, Referrers, Registry as Server, Request};
 
@@ -120,6 +119,32 @@ async fn collect(server: &Server, keys: &[TrustedKey]) -> Result<Collected, Fail
 }
 
 const NOON: &str = "2026-11-21T12:00:00Z";
+
+/// Whoever may push can hang genuine evidence of another set here. It says nothing about this one; what names
+/// this one as a subject does, whatever else it claims to be about.
+#[tokio::test]
+async fn a_statement_about_something_else_is_ignored_and_a_contradiction_is_not() {
+    let server = start();
+    let (this, other) = (subject().digest, Digest::of(b"another set"));
+    let about = |named: &Digest, set: &Digest| {
+        let mut statement = statement(Outcome::Failed, "load", NOON);
+        statement.subjects = vec![ResourceDescriptor::new("set", named.as_str()).unwrap()];
+        statement.predicate[TEST_RUN_KEY]["set"] = set.to_string().into();
+        statement
+    };
+    let foreign = attach_signed(&server, &about(&other, &other), 1);
+    // Its own extension says that it is about this set; what cosign shows to others says that it is not.
+    let disguised = attach_signed(&server, &about(&other, &this), 1);
+    let torn = attach_signed(&server, &about(&this, &other), 1);
+    let mut collected = collect(&server, &[trusted("ci", 1)]).await.unwrap();
+    assert_eq!(collected.runs.len(), 1);
+    assert_eq!((&collected.runs[0].bundle, &collected.runs[0].set), (&torn, &other));
+    let mut expected =
+        [foreign, disguised].map(|bundle| format!("{bundle}: it does not name {this} as a subject"));
+    collected.ignored.sort();
+    expected.sort();
+    assert_eq!(collected.ignored, expected);
+}
 
 /// Nothing that a failed run says may get lost on the way to the judge.
 #[tokio::test]
@@ -290,7 +315,7 @@ async fn one_listing_gives_what_was_tested_and_what_was_promoted() {
         server.clear_log();
         let runs = collect_test_runs(&client(&server), &app(), &set.digest, &tester).await.unwrap();
         assert_eq!((runs.runs, runs.summaries.len(), runs.ignored.len()), (both.runs.clone(), 0, 0));
-        let summaries = collect_summaries(&client(&server), &app(), &set.digest, &promoter).await.unwrap();
+        let summaries = collect_both(&client(&server), &app(), &set.digest, &[], &promoter).await.unwrap();
         assert_eq!(
             (summaries.runs.len(), summaries.summaries, summaries.ignored.len()),
             (0, both.summaries, 0)
@@ -345,7 +370,7 @@ async fn a_summary_counts_for_its_digest_stage_and_time() {
         (
             summary_of(&[&Digest::of(b"other")]),
             promoter.clone(),
-            Some(format!("a summary that does not name {set} as a subject")),
+            Some(format!("it does not name {set} as a subject")),
         ),
         (
             summary_of(&[&set]),
@@ -362,7 +387,7 @@ async fn a_summary_counts_for_its_digest_stage_and_time() {
     ] {
         let server = start();
         let bundle = attach_signed(&server, &statement, 2);
-        let collected = collect_summaries(&client(&server), &app(), &set, &[keys]).await.unwrap();
+        let collected = collect_both(&client(&server), &app(), &set, &[], &[keys]).await.unwrap();
         match reason {
             None => assert_eq!((collected.summaries.len(), collected.ignored.len()), (1, 0)),
             Some(reason) => {
@@ -410,7 +435,7 @@ async fn a_bundle_is_pushed_first_and_attached_later() {
     for (subject, attached) in subjects.iter().zip(&attached) {
         assert_eq!(server.referrers(APP, subject.digest.as_str()), [attached.to_string()]);
         let found =
-            collect_summaries(&client(&server), &app(), &subject.digest, &[trusted("promoter", 2)]).await;
+            collect_both(&client(&server), &app(), &subject.digest, &[], &[trusted("promoter", 2)]).await;
         assert_eq!(found.unwrap().summaries[0].bundle, *attached);
     }
 }

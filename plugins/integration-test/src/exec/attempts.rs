@@ -4,17 +4,18 @@
 
 use std::time::Instant;
 
-use granary_plugin::Kind;
 use granary_plugin::output::seconds;
+use granary_plugin::with_causes;
 use jiff::Timestamp;
 
 use super::commands::Prepared;
-use super::record::{self, RunRecord};
+use super::record::RunRecord;
+use super::runs::Place;
 use super::shares::Shares;
 use super::{History, Judged, TestRun, Unjudged};
 use crate::plan::Ran;
 use crate::report;
-use crate::results::{Earlier, Verdict, decide};
+use crate::results::{Earlier, TestOutcome, decide};
 use crate::settings::Commands;
 
 impl TestRun<'_> {
@@ -24,8 +25,8 @@ impl TestRun<'_> {
         // A step that signs by itself has no judge after it. Without a record one attempt looks to a judge
         // like any plain step; several attempts would look like one.
         let is_needed = self.key.is_none() && (self.registry.is_none() || commands.attempts > 1);
-        record::remove(&self.context.workspace)?;
-        let mut record = RunRecord::begun(&self.found, commands.command.text(), self.context.now());
+        let place = Place::of(self.settings, &self.context.workspace);
+        let mut record = RunRecord::begun(&self.found, place, self.context.now());
         record.write(self.context, is_needed)?;
         let end = self.repeat(commands, &prepared, ran, &mut record).await;
         match &end {
@@ -35,9 +36,8 @@ impl TestRun<'_> {
         record.finished(self.context.now());
         let written = record.write(self.context, is_needed);
         let history = record.history();
-        let judged = end.map_err(|unjudged| Unjudged { history: history.clone(), ..unjudged })?;
-        written?;
-        Ok(Judged { history, ..judged })
+        let judged = end.map_err(|unjudged| Unjudged { history, ..unjudged })?;
+        Ok(Judged { history, unrecorded: written.err(), ..judged })
     }
 
     async fn repeat(
@@ -51,7 +51,9 @@ impl TestRun<'_> {
         let most = commands.attempts;
         let mut earlier: Vec<Earlier> = Vec::new();
         let mut first_started: Option<Timestamp> = None;
-        for number in 1.. {
+        let mut number = 0;
+        loop {
+            number += 1;
             if most > 1 {
                 output.info(format_args!("attempt {number} of {most}"));
             }
@@ -69,7 +71,7 @@ impl TestRun<'_> {
                     self.check_named_digest(&outcome, ran)?;
                     let mut decision = decide(&outcome, &self.settings.rules);
                     problems.iter().for_each(|problem| decision.object(problem));
-                    let again = decision.result == Verdict::Failed
+                    let again = decision.result == TestOutcome::Failed
                         && may_repeat
                         && self.has_time_for(number + 1, commands, begun);
                     if !again {
@@ -80,18 +82,17 @@ impl TestRun<'_> {
                     if !again {
                         let measured = Some((started, attempt.finished));
                         let history = History::UNTOLD;
-                        return Ok(Judged { outcome, decision, measured, history });
+                        return Ok(Judged { outcome, decision, measured, history, unrecorded: None });
                     }
                     earlier.push(Earlier::Failed(decision.failed));
                 }
                 Err(fault) if fault.again && may_repeat && self.has_time_for(number + 1, commands, begun) => {
-                    output.warn(format_args!("attempt {number} of {most}: {}", fault.said()));
+                    output.warn(format_args!("attempt {number} of {most}: {}", with_causes(&fault.failure)));
                     earlier.push(Earlier::Untold);
                 }
                 Err(fault) => return Err(fault.failure.into()),
             }
         }
-        unreachable!("the last attempt returns")
     }
 
     /// Whether another attempt could come to an end: one that is cut short would hide why the last one
@@ -109,19 +110,5 @@ impl TestRun<'_> {
             ));
         }
         has_time
-    }
-}
-
-impl From<granary_plugin::Failure> for Unjudged {
-    fn from(failure: granary_plugin::Failure) -> Self {
-        // A stop, a registry that fails, a bad setting: nothing of that is the candidate's doing.
-        let counts = matches!(failure.kind(), Kind::Tests | Kind::BadInput);
-        Unjudged { failure, counts, history: History::UNTOLD }
-    }
-}
-
-impl From<granary_plugin::Stopped> for Unjudged {
-    fn from(stopped: granary_plugin::Stopped) -> Self {
-        Unjudged { failure: stopped.into(), counts: false, history: History::UNTOLD }
     }
 }

@@ -8,13 +8,14 @@ use std::time::{Duration, SystemTime};
 
 use granary_plugin::output::seconds;
 use granary_plugin::{Failure, Kind};
-use granary_redact::{Redactor, Secret};
+use granary_redact::Redactor;
 use granary_release::Member;
 use granary_suite::is_as_committed;
 use jiff::Timestamp;
 
 use super::TestRun;
 use super::record::Ended;
+use super::secrets;
 use super::shares::{Shares, limit_and_grace};
 use super::wait::wait_for;
 use crate::results::{self, Outcome, ReadError};
@@ -60,13 +61,6 @@ impl Fault {
     fn passing(failure: Failure) -> Self {
         Fault { failure, again: true }
     }
-
-    /// The failure with its causes, on one line.
-    pub(super) fn said(&self) -> String {
-        let first: &dyn std::error::Error = &self.failure;
-        let chain = std::iter::successors(Some(first), |error| error.source());
-        chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-    }
 }
 
 impl TestRun<'_> {
@@ -76,20 +70,19 @@ impl TestRun<'_> {
         let teardown = commands.teardown.as_ref();
         let teardown = teardown.map(|template| self.command(commands, "teardown", template)).transpose()?;
         let mut redactor = Redactor::new();
-        // Numbers and yes or no are as little masked here as in the step's own output: a log without `true`
-        // and `8080` says nothing any more.
-        let telling = |value: &&String| {
-            value.parse::<u32>().is_err() && !matches!(value.to_ascii_lowercase().as_str(), "true" | "false")
-        };
-        commands.env.values().filter(telling).for_each(|value| redactor.add(&Secret::new(value.clone())));
+        secrets::of_env(commands).for_each(|secret| redactor.add(&secret));
+        let passed = secrets::of_pass_env(commands, &self.context.env);
+        passed.iter().for_each(|secret| self.context.output.add_secret(secret));
         Ok(Prepared { command, teardown, redactor })
     }
 
-    /// Waits, runs the tests, tears down: the last of the three whatever became of the others.
+    /// Waits, runs the tests, reads what they left, tears down: the last whatever became of the others, and
+    /// after the reading, which it must neither take anything from nor add anything to.
     pub(super) async fn attempt(&self, commands: &Commands, prepared: &Prepared) -> Attempt {
         let output = &self.context.output;
         let shares = Shares::of(self.context.remaining(), prepared.teardown.is_some());
-        let mut print = |_, line: &str| output.child_line(line);
+        // So that no line of theirs looks like one of ours.
+        let mut print = |_, line: &str| output.child_line(&format!("| {line}"));
         let now = || self.context.now();
         let mut before = BTreeMap::new();
         let ran = match self.wait(commands, shares.tests).await {
@@ -110,16 +103,7 @@ impl TestRun<'_> {
         {
             output.info(format_args!("the tests left processes running, now ended: {}", run.left_behind));
         }
-        if let Some(teardown) = &prepared.teardown {
-            let teardown = within(teardown.clone(), shares.teardown(self.context.remaining()));
-            let is_stopped = self.context.stop.check().is_err();
-            let run = tear_down(teardown, is_stopped, &prepared.redactor, &mut print, &now).await;
-            match teardown_failure(&run) {
-                Some(failed) => output.warn(failed),
-                None => output.done("torn down"),
-            }
-        }
-        match ran {
+        let attempt = match ran {
             Ok(run) => self.attempt_of(&run, &before),
             Err((failure, at)) => Attempt {
                 started: at,
@@ -131,7 +115,17 @@ impl TestRun<'_> {
                 exit_code: None,
                 result: Err(Fault::last(failure)),
             },
+        };
+        if let Some(teardown) = &prepared.teardown {
+            let teardown = within(teardown.clone(), shares.teardown(self.context.remaining()));
+            let is_stopped = self.context.stop.check().is_err();
+            let run = tear_down(teardown, is_stopped, &prepared.redactor, &mut print, &now).await;
+            match teardown_failure(&run) {
+                Some(failed) => output.warn(failed),
+                None => output.done("torn down"),
+            }
         }
+        attempt
     }
 
     /// Waits until what the tests need is there.
@@ -183,9 +177,10 @@ impl TestRun<'_> {
             }
             ended => return Err(Fault::passing(not_run(format!("the test command {ended}")))),
         };
+        let problems = contradictions(code, run.survivors, &self.settings.results);
         if self.settings.results == Results::ExitCode {
             let outcome = Outcome::of_exit_code(EXIT_CODE_TEST, code, run.started, run.finished);
-            return Ok((outcome, Vec::new()));
+            return Ok((outcome, problems));
         }
         if let Some(stale) = self.fingerprints().iter().find(|(file, now)| before.get(*file) == Some(*now)) {
             return Err(Fault::passing(with_code(
@@ -198,13 +193,6 @@ impl TestRun<'_> {
             again: failure.kind() != Kind::Settings,
             failure: with_code(failure, code),
         })?;
-        let mut problems = Vec::new();
-        if code != 0 {
-            problems.push(format!("the test command ended with exit code {code}"));
-        }
-        if run.survivors > 0 {
-            problems.push(format!("{} processes that the tests started could not be ended", run.survivors));
-        }
         Ok((outcome, problems))
     }
 
@@ -217,15 +205,7 @@ impl TestRun<'_> {
         let committed =
             |file: &Path, bytes: &[u8]| is_report && is_as_committed(self.context, file, bytes) == Some(true);
         results::read(patterns, Path::new(""), *format, &committed).map_err(|error: ReadError| {
-            let hint = match error {
-                ReadError::AsCommitted { .. } => {
-                    "remove that file from the repository, and let the tests write it anew"
-                }
-                ReadError::Missing { .. } | ReadError::NotAFile { .. } | ReadError::BadPattern { .. } => {
-                    "`results` names the files that the tests write, relative to the step's folder"
-                }
-                _ => "results are read whole or not at all; were the tests stopped while they wrote them?",
-            };
+            let hint = error.hint();
             Failure::new(error.kind(), "there are no usable test results").caused_by(error).hint(hint)
         })
     }
@@ -286,6 +266,19 @@ impl TestRun<'_> {
     }
 }
 
+/// What speaks against a run whatever its results say.
+fn contradictions(code: i32, survivors: usize, results: &Results) -> Vec<String> {
+    let mut problems = Vec::new();
+    // Where the exit code is the result, it is the only test's.
+    if code != 0 && *results != Results::ExitCode {
+        problems.push(format!("the test command ended with exit code {code}"));
+    }
+    if survivors > 0 {
+        problems.push(format!("{survivors} processes that the tests started could not be ended"));
+    }
+    problems
+}
+
 /// The command with what of the step's time is its own.
 fn within(command: Command, share: Duration) -> Command {
     let (limit, grace) = limit_and_grace(share);
@@ -297,5 +290,30 @@ fn with_code(failure: Failure, code: i32) -> Failure {
     match code {
         0 => failure,
         code => failure.hint(format!("the test command ended with exit code {code}; its output is above")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_ended_speaks_against_every_kind_of_run() {
+        let files = Results::Files { patterns: vec!["results.json".to_owned()], format: None };
+        let (code, survivors) = (
+            "the test command ended with exit code 3",
+            "2 processes that the tests started could not be ended",
+        );
+        let table = [
+            (0, 0, &files, vec![]),
+            (3, 0, &files, vec![code]),
+            (3, 2, &files, vec![code, survivors]),
+            (0, 0, &Results::ExitCode, vec![]),
+            (3, 0, &Results::ExitCode, vec![]),
+            (0, 2, &Results::ExitCode, vec![survivors]),
+        ];
+        for (code, survivors, results, expected) in table {
+            assert_eq!(contradictions(code, survivors, results), expected, "{code} {survivors} {results}");
+        }
     }
 }

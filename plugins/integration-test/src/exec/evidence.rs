@@ -30,7 +30,8 @@ impl TestRun<'_> {
             outcome: Outcome::default(),
             decision: Decision::nothing_counts(unjudged.failure.to_string()),
             measured: None,
-            history: unjudged.history.clone(),
+            history: unjudged.history,
+            unrecorded: None,
         };
         if let Err(unsigned) = self.attest(ran, platforms, &nothing).await {
             self.context.output.warn(format_args!("no evidence of this failure is attached: {unsigned}"));
@@ -58,7 +59,7 @@ impl TestRun<'_> {
             platforms,
             key_exposed: matches!(self.settings.mode, Mode::Run(_)),
             attempts: judged.history.attempts,
-            command: judged.history.command.as_deref().map(|command| self.context.output.redacted(command)),
+            command: self.template_of_command(),
             results: self.settings.results.to_string(),
         };
         let unsigned = |error: Box<dyn std::error::Error + Send + Sync>| {
@@ -93,6 +94,15 @@ impl TestRun<'_> {
         let attached: Vec<_> = subjects.zip(attached).collect();
         report::evidence(self.context, decision, &attached, &key.public_key().hint());
         Ok(())
+    }
+
+    /// The command as its setting has it, where this step runs the tests. That of another step is not for
+    /// evidence: its shell may have put a secret in.
+    fn template_of_command(&self) -> Option<String> {
+        match &self.settings.mode {
+            Mode::Run(commands) => Some(self.context.output.redacted(&commands.command.text())),
+            Mode::Report => None,
+        }
     }
 
     /// Where evidence goes: to the set and the lead, and with `attach: all` to every member.

@@ -1,13 +1,13 @@
 //! The run record: what a step that ran the tests tells the step that judges and signs.
 //!
-//! `.granary/integration-test-run.json` lies in the workspace, where foreign code can write it as it can
-//! write the results. So it can only add to what speaks against a candidate: objections, attempts, tests
+//! It lies in the workspace, in a folder of its own, where foreign code can write it as it can write the
+//! results. So it can only add to what speaks against a candidate: objections, attempts, tests
 //! that passed only when repeated. Times in it are for readers; what orders evidence is the judge's clock.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use granary_plugin::{Context, Failure, Kind, read_file, write_file};
+use granary_plugin::{Context, Failure, FileError, Kind, write_file};
 use granary_release::FoundSet;
 use granary_suite::is_as_committed;
 use jiff::Timestamp;
@@ -15,11 +15,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::History;
-use crate::plan::older_than;
-use crate::results::{Decision, MAX_BYTES, Verdict};
+use super::runs::Place;
+use crate::results::{Decision, TestOutcome, counted, older_than};
 
 const SCHEMA: &str = "https://celestium.life/granary/integration-test-run/v1";
-const NAME: &str = ".granary/integration-test-run.json";
 /// Most attempts that a record can tell of, ten times what settings allow.
 const MOST_ATTEMPTS: u32 = 100;
 /// Most problems that are written down; the others are in the log.
@@ -55,8 +54,9 @@ pub(crate) struct RunRecord {
     schema: String,
     commit: String,
     set: String,
-    /// The command as its setting has it, placeholders not filled in.
-    pub(crate) command: String,
+    /// Where its results are.
+    #[serde(flatten)]
+    pub(super) place: Place,
     /// How often the tests ran.
     pub(crate) attempts: u32,
     started_on: String,
@@ -71,46 +71,33 @@ pub(crate) struct RunRecord {
     pub(crate) problems: Vec<String>,
     /// Tests that passed only when repeated.
     pub(crate) flaky: Vec<String>,
+    /// Where it was read, for readers.
+    #[serde(skip)]
+    pub(super) file: String,
 }
 
 /// A record that cannot be understood.
 #[derive(Debug, Error)]
-enum RecordError {
-    #[error("cannot read {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
-    #[error("{} is larger than any record", path.display())]
-    TooLarge { path: PathBuf },
-    #[error("{} is no record of a run", path.display())]
-    Malformed { path: PathBuf, source: serde_json::Error },
+pub(super) enum RecordError {
+    /// It cannot be read, or is something else.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// More than anybody's runs leave.
+    #[error("{} has more than {most} files", folder.display())]
+    TooMany { folder: PathBuf, most: usize },
+    /// A field with an impossible value.
     #[error("{} says `{field}`: {found}", path.display())]
     Field { path: PathBuf, field: &'static str, found: String },
 }
 
-/// Where the record lies.
-pub(crate) fn path(workspace: &Path) -> PathBuf {
-    workspace.join(NAME)
-}
-
-/// Takes a record of an earlier run away, which would be taken for one of this pipeline.
-pub(crate) fn remove(workspace: &Path) -> Result<(), Failure> {
-    match std::fs::remove_file(path(workspace)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failure::new(Kind::Settings, "the record of an earlier run cannot be removed")
-                .caused_by(error)
-                .hint("an earlier step wrote it as another user: run both as one"))
-        }
-        _ => Ok(()),
-    }
-}
-
 impl RunRecord {
     /// The record of a run that begins now. Until it is written again, it says that the run is unfinished.
-    pub(crate) fn begun(found: &FoundSet, command: String, now: Timestamp) -> Self {
+    pub(crate) fn begun(found: &FoundSet, place: Place, now: Timestamp) -> Self {
         RunRecord {
             schema: SCHEMA.to_owned(),
             commit: found.set.commit.to_string(),
             set: found.digest.to_string(),
-            command,
+            place,
             attempts: 1,
             started_on: now.to_string(),
             finished_on: None,
@@ -119,12 +106,13 @@ impl RunRecord {
             passed: false,
             problems: Vec::new(),
             flaky: Vec::new(),
+            file: String::new(),
         }
     }
 
     /// Notes what was decided on the last attempt.
     pub(crate) fn decided(&mut self, decision: &Decision) {
-        self.passed = decision.result != Verdict::Failed;
+        self.passed = decision.result != TestOutcome::Failed;
         self.problems = decision.problems.iter().take(MOST_PROBLEMS).cloned().collect();
         self.flaky.clone_from(&decision.warned);
     }
@@ -139,14 +127,10 @@ impl RunRecord {
     /// `is_needed`: without it a judge would know less than it has to. Else a folder that cannot be written
     /// to is only worth a warning, unless an older record lies there.
     pub(crate) fn write(&self, context: &Context, is_needed: bool) -> Result<(), Failure> {
-        let path = path(&context.workspace);
+        let path = self.place.file(&context.workspace);
         let masked = |texts: &[String]| texts.iter().map(|text| context.output.redacted(text)).collect();
-        let public = RunRecord {
-            command: context.output.redacted(&self.command),
-            problems: masked(&self.problems),
-            flaky: masked(&self.flaky),
-            ..self.clone()
-        };
+        let public =
+            RunRecord { problems: masked(&self.problems), flaky: masked(&self.flaky), ..self.clone() };
         let text = serde_json::to_string_pretty(&public)
             .expect("invariant: a record of texts and numbers has a JSON form");
         let Err(error) = write_file(&path, text.as_bytes(), 0o644) else { return Ok(()) };
@@ -159,66 +143,56 @@ impl RunRecord {
         Ok(())
     }
 
-    /// The record that an earlier step left, if one did.
+    /// Whether an earlier step of this pipeline can have written it.
     ///
     /// # Errors
-    /// With exit code 20 where it cannot be understood, 13 where it is none of this pipeline's.
-    pub(crate) fn read(context: &Context, found: &FoundSet) -> Result<Option<Self>, Failure> {
-        let path = path(&context.workspace);
-        let refused = |error: RecordError| {
-            Failure::new(Kind::BadInput, "the record of the test run cannot be used")
-                .caused_by(error)
-                .hint("remove the file, and let the step that runs the tests write it anew")
-        };
-        let text = match read_file(&path, MAX_BYTES) {
-            Ok(Some(text)) => text,
-            Ok(None) => return Err(refused(RecordError::TooLarge { path })),
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(refused(RecordError::Read { path, source })),
-        };
+    /// With exit code 13 where none can.
+    pub(super) fn check_origin(
+        &self,
+        context: &Context,
+        found: &FoundSet,
+        path: &Path,
+    ) -> Result<(), Failure> {
         let not_ours = |message: String| {
             Failure::new(Kind::Tests, message).hint(
                 "records of an earlier run count for nothing: remove the file, and ignore `.granary` in Git",
             )
         };
-        if is_as_committed(context, &path, text.as_bytes()) == Some(true) {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        if is_as_committed(context, path, &bytes) == Some(true) {
+            let file = &self.file;
             return Err(not_ours(format!(
-                "{} was not written by this pipeline, it is what the commit has",
-                path.display()
+                "{file} was not written by this pipeline, it is what the commit has"
             )));
         }
-        let written = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-        let record = RunRecord::parse(&text, &path).map_err(refused)?;
-        let finished = record.finished_on.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+        let finished = self.finished_on.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+        let written = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
         let written = written.and_then(|time| Timestamp::try_from(time).ok());
         let created = found.set.created;
-        if let Some(when) = older_than(created, finished, written, context.now()) {
+        if let Some(when) = older_than(created, finished, written) {
             return Err(not_ours(format!(
                 "the record of the test run is from {when}, before the candidate was published on {created}"
             )));
         }
-        Ok(Some(record))
+        Ok(())
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self, RecordError> {
-        let path = || path.to_owned();
-        let record: RunRecord =
-            serde_json::from_str(text).map_err(|source| RecordError::Malformed { path: path(), source })?;
-        let field = |field, found: String| Err(RecordError::Field { path: path(), field, found });
-        if record.schema != SCHEMA {
-            return field("schema", record.schema);
+    /// The record, if every value in it can be.
+    pub(super) fn checked(self, path: &Path) -> Result<Self, RecordError> {
+        let field = |field, found: String| Err(RecordError::Field { path: path.to_owned(), field, found });
+        if self.schema != SCHEMA {
+            return field("schema", self.schema);
         }
-        if !(1..=MOST_ATTEMPTS).contains(&record.attempts) {
-            return field("attempts", record.attempts.to_string());
+        if !(1..=MOST_ATTEMPTS).contains(&self.attempts) {
+            return field("attempts", self.attempts.to_string());
         }
-        for (name, time) in
-            [("startedOn", Some(&record.started_on)), ("finishedOn", record.finished_on.as_ref())]
+        for (name, time) in [("startedOn", Some(&self.started_on)), ("finishedOn", self.finished_on.as_ref())]
         {
             if let Some(time) = time.filter(|time| time.parse::<Timestamp>().is_err()) {
                 return field(name, time.clone());
             }
         }
-        Ok(record)
+        Ok(self)
     }
 
     /// Whether it is about another set.
@@ -228,8 +202,7 @@ impl RunRecord {
 
     /// What it tells of how the tests ran.
     pub(super) fn history(&self) -> History {
-        let command = (!self.command.is_empty()).then(|| self.command.clone());
-        History { began: self.started_on.parse().ok(), attempts: self.attempts, command }
+        History { began: self.started_on.parse().ok(), attempts: self.attempts }
     }
 
     /// Why the tests did not run to their end, if they did not: then whatever results there are count for
@@ -246,11 +219,13 @@ impl RunRecord {
         }
     }
 
-    /// Adds to a decision what this run knows and its results do not say.
+    /// Adds to a decision what this run knows and its results do not say. Each objection says where it comes
+    /// from: the rules of that run may have been others than the judge's.
     pub(crate) fn add_to(&self, decision: &mut Decision) {
+        let file = &self.file;
         for problem in &self.problems {
             if !decision.problems.contains(problem) {
-                decision.object(problem.clone());
+                decision.object(format!("{file}: {problem}"));
             }
         }
         let flaky: BTreeSet<&str> = self.flaky.iter().map(String::as_str).collect();
@@ -259,15 +234,15 @@ impl RunRecord {
         strangers.retain(|name| !name.contains(MASK));
         if let Some(name) = strangers.first() {
             decision.object(format!(
-                "the record of the run names {} tests that passed when repeated and are not among the results, such as `{name}`",
-                strangers.len()
+                "{file}: of tests that passed when repeated the results do not name {}, such as `{name}`",
+                counted(strangers.len())
             ));
         }
-        if !self.passed && decision.result != Verdict::Failed {
-            decision.object("the step that ran the tests says that they failed");
+        if !self.passed && decision.result != TestOutcome::Failed {
+            decision.object(format!("{file}: the step that ran the tests says that they failed"));
         }
-        if self.exit_code.is_some_and(|code| code != 0) && decision.result != Verdict::Failed {
-            decision.object("the step that ran the tests says that their command failed");
+        if self.exit_code.is_some_and(|code| code != 0) && decision.result != TestOutcome::Failed {
+            decision.object(format!("{file}: the step that ran the tests says that their command failed"));
         }
         if self.attempts > 1 {
             decision.warn();

@@ -1,4 +1,4 @@
-//! Whether results are too old to count.
+//! Whether results are too old to count. Pure.
 
 use std::time::Duration;
 
@@ -33,6 +33,22 @@ pub fn too_old(
     })
 }
 
+/// The time of results that were there before the candidate was, by what they say and by when their files
+/// were written; `None` where they may be about it.
+pub fn older_than(
+    created: Timestamp,
+    finished: Option<Timestamp>,
+    written: Option<Timestamp>,
+) -> Option<Timestamp> {
+    let limit = created.checked_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN);
+    finished.into_iter().chain(written).min().filter(|time| *time < limit)
+}
+
+/// Whether this time is further ahead than clocks may differ: then one of the two is wrong.
+pub fn is_ahead(time: Timestamp, now: Timestamp) -> bool {
+    time.duration_since(now) > CLOCK_SKEW
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +81,28 @@ mod tests {
         for (finished, written, expected) in table {
             let found = too_old(finished, written, Duration::from_secs(3600), now);
             assert_eq!(found.as_deref(), expected, "{finished:?} {written:?}");
+        }
+    }
+
+    #[test]
+    fn results_from_before_the_candidate_are_about_another() {
+        let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        let created = at("2026-11-21T11:00:00Z").unwrap();
+        let table = [
+            (None, None, None),
+            (at("2026-11-21T11:00:01Z"), at("2026-11-21T11:00:02Z"), None),
+            // Clocks of two machines differ a little.
+            (at("2026-11-21T10:59:30Z"), None, None),
+            (at("2026-11-20T11:00:00Z"), at("2026-11-21T11:30:00Z"), at("2026-11-20T11:00:00Z")),
+            (at("2026-11-21T11:30:00Z"), at("2026-11-21T10:00:00Z"), at("2026-11-21T10:00:00Z")),
+        ];
+        for (finished, written, expected) in table {
+            assert_eq!(older_than(created, finished, written), expected, "{finished:?} {written:?}");
+        }
+        for (now, expected) in
+            [("2026-11-21T12:00:00Z", false), ("2026-11-21T10:59:00Z", false), ("2026-11-21T10:58:59Z", true)]
+        {
+            assert_eq!(is_ahead(created, at(now).unwrap()), expected, "{now}");
         }
     }
 }

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use granary_release::{ParsePatternError, TestPattern};
+use granary_release::{NamePattern, ParsePatternError, TestOutcome};
 use thiserror::Error;
 
-use super::{Outcome, Status};
+use super::{Outcome, Status, counted};
 
 /// Most tests that are named one by one for the same reason.
 const MOST_LISTED: usize = 20;
@@ -16,7 +16,7 @@ const MOST_LISTED: usize = 20;
 /// What the settings ask beyond "no test failed".
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    required: Vec<TestPattern>,
+    required: Vec<NamePattern>,
     max_skipped: Option<usize>,
 }
 
@@ -44,22 +44,12 @@ impl Rules {
     }
 }
 
-/// The word that goes into the evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// At least one test passed, none failed, and every rule is met.
-    Passed,
-    /// The same, but not at the first try.
-    Warned,
-    /// Anything else.
-    Failed,
-}
-
 /// What was decided, and on what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// The verdict.
-    pub result: Verdict,
+    /// The verdict: PASSED if at least one test passed, none failed, and every rule is met; WARNED if that
+    /// took more than one try.
+    pub result: TestOutcome,
     /// Names of the tests that passed, each once, sorted.
     pub passed: Vec<String>,
     /// Names of those that passed after they had failed.
@@ -85,7 +75,7 @@ impl Decision {
     /// A decision without results: nothing counts, for this reason.
     pub fn nothing_counts(problem: String) -> Self {
         Decision {
-            result: Verdict::Failed,
+            result: TestOutcome::Failed,
             passed: Vec::new(),
             warned: Vec::new(),
             failed: Vec::new(),
@@ -94,11 +84,21 @@ impl Decision {
         }
     }
 
+    /// How many tests there are of each kind, for readers.
+    pub fn counts(&self) -> String {
+        let flaky = match self.warned.len() {
+            0 => String::new(),
+            flaky => format!("{flaky} flaky, "),
+        };
+        let (passed, failed, skipped) = (self.passed.len(), self.failed.len(), self.skipped.len());
+        format!("{passed} passed, {flaky}{failed} failed, {skipped} skipped")
+    }
+
     /// Adds what the files cannot know, such as an exit code that contradicts them. The verdict is FAILED
     /// from then on.
     pub fn object(&mut self, problem: impl Into<String>) {
         self.problems.push(problem.into());
-        self.result = Verdict::Failed;
+        self.result = TestOutcome::Failed;
     }
 
     /// Takes the attempts before this one into account. A pass after a failure is a warning, and a test that
@@ -143,8 +143,8 @@ impl Decision {
 
     /// A pass is from now on one with a warning.
     pub fn warn(&mut self) {
-        if self.result == Verdict::Passed {
-            self.result = Verdict::Warned;
+        if self.result == TestOutcome::Passed {
+            self.result = TestOutcome::Warned;
         }
     }
 }
@@ -188,22 +188,25 @@ pub fn decide(outcome: &Outcome, rules: &Rules) -> Decision {
     if names.is_empty() {
         problems.push("no test ran: the results name none".to_owned());
     } else if passed.is_empty() && warned.is_empty() && failed.is_empty() {
-        problems.push(format!("no test ran: all {} were skipped", skipped.len()));
+        problems.push(match skipped.len() {
+            1 => "no test ran: the only one was skipped".to_owned(),
+            all => format!("no test ran: all {all} were skipped"),
+        });
     }
     problems.extend(rules.required.iter().filter_map(|pattern| unmet(pattern, &names)));
     if let Some(most) = rules.max_skipped.filter(|&most| skipped.len() > most) {
-        problems.push(format!("{} tests were skipped, `max_skipped` allows {most}", skipped.len()));
+        problems.push(format!("{} skipped, `max_skipped` allows {most}", counted(skipped.len())));
     }
     let result = match (problems.is_empty() && failed.is_empty(), passed.is_empty(), warned.is_empty()) {
-        (true, _, false) => Verdict::Warned,
-        (true, false, true) => Verdict::Passed,
-        _ => Verdict::Failed,
+        (true, _, false) => TestOutcome::Warned,
+        (true, false, true) => TestOutcome::Passed,
+        _ => TestOutcome::Failed,
     };
     Decision { result, passed, warned, failed, skipped, problems }
 }
 
 /// Why a required pattern is not met. A test that failed is listed as such and said no second time.
-fn unmet(pattern: &TestPattern, names: &BTreeMap<&str, Said>) -> Option<String> {
+fn unmet(pattern: &NamePattern, names: &BTreeMap<&str, Said>) -> Option<String> {
     let matching: Vec<(&str, &Said)> = match names.get_key_value(pattern.as_str()) {
         Some((name, said)) => vec![(name, said)],
         None => {

@@ -89,6 +89,12 @@ pub enum ReadError {
         /// The pattern at which the bound was passed.
         pattern: String,
     },
+    /// More to look through than any test leaves.
+    #[error("`{pattern}` leads through too many files and folders")]
+    TooManyEntries {
+        /// The pattern as set.
+        pattern: String,
+    },
     /// It was read and cannot be used.
     #[error("{file} cannot be used")]
     Unusable {
@@ -109,13 +115,31 @@ impl ReadError {
             _ => Kind::BadInput,
         }
     }
+
+    /// What the reader can do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            ReadError::AsCommitted { .. } => {
+                "remove that file from the repository, and let the tests write it anew"
+            }
+            ReadError::Unreadable { .. } => "let the tests leave files that this step's user may read",
+            ReadError::Unusable { fault: Fault::DigestsDiffer { .. }, .. } => {
+                "remove results that an earlier run left"
+            }
+            ReadError::Unusable { fault, .. } if fault.breaks_off() => {
+                "results are read whole or not at all; were the tests stopped while they wrote them?"
+            }
+            ReadError::Unusable { .. } => "`results_format` says what is in them; see docs.md, Results",
+            _ => "`results` names the files that the tests write, relative to the step's folder",
+        }
+    }
 }
 
 /// What is wrong with a results file.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing in it.
-    #[error("it is empty; were the tests killed while they wrote it?")]
+    #[error("it is empty")]
     Empty,
     /// None of the formats begins like this.
     #[error("it begins neither with `{{` (JSON) nor with `<` (JUnit XML), and not as TAP does")]
@@ -163,6 +187,12 @@ pub enum Fault {
         at: Position,
         /// What the parser says.
         problem: String,
+    },
+    /// XML that was not written to its end.
+    #[error("{at}: it ends in the middle, it was cut short")]
+    EndsEarly {
+        /// Where.
+        at: Position,
     },
     /// Entities may be declared there, and expand without end.
     #[error("{at}: a document type declaration, which results have no use for, is refused")]
@@ -234,4 +264,17 @@ pub enum Fault {
         /// What this file names.
         second: Digest,
     },
+}
+
+impl Fault {
+    /// Whether the file looks as if whoever wrote it was stopped.
+    fn breaks_off(&self) -> bool {
+        match self {
+            Fault::Empty | Fault::CutShort { .. } | Fault::EndsEarly { .. } => true,
+            // What serde_json and quick-xml say where the text ends, and nowhere else.
+            Fault::Json { problem, .. } => problem.starts_with("EOF while parsing"),
+            Fault::Xml { problem, .. } => problem.ends_with("not found before end of input"),
+            _ => false,
+        }
+    }
 }

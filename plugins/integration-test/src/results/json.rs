@@ -23,9 +23,12 @@
 //! }
 //! ```
 
+use std::fmt;
+
 use granary_oci::Digest;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::text::message;
 use super::{Fault, MAX_TESTS, Outcome, Position, Status, Test, full_name, seconds};
@@ -41,6 +44,7 @@ struct File {
     digest: Option<String>,
     started_on: Option<String>,
     finished_on: Option<String>,
+    #[serde(deserialize_with = "bounded")]
     tests: Vec<Case>,
 }
 
@@ -51,6 +55,31 @@ struct Case {
     status: Status,
     seconds: Option<f64>,
     message: Option<String>,
+}
+
+/// One more case than there may be, at most: the rest is read over.
+fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Case>, D::Error> {
+    struct Cases;
+    impl<'de> Visitor<'de> for Cases {
+        type Value = Vec<Case>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a sequence")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Case>, A::Error> {
+            let mut cases = Vec::new();
+            while cases.len() <= MAX_TESTS {
+                match list.next_element()? {
+                    Some(case) => cases.push(case),
+                    None => return Ok(cases),
+                }
+            }
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(cases)
+        }
+    }
+    deserializer.deserialize_seq(Cases)
 }
 
 pub(super) fn parse(text: &str) -> Result<Outcome, Fault> {

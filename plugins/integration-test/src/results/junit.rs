@@ -2,12 +2,15 @@
 //!
 //! Pure. There is no specification, so what counts is what is in the test cases; the counters of a suite are
 //! believed only where they say something worse: a suite that has fewer cases than it declares was cut
-//! short, and one that counts more failures than its cases name has failed. Refuses document type
+//! short, and one that counts more failures or skipped tests than its cases name has failed. Refuses document type
 //! declarations and unknown entities, so nothing can expand.
 //!
 //! # Design
 //! A test is called by its class name and name, joined by `::`. Where the class name is missing, or is the
 //! `test` that Node writes everywhere, the names of the suites around it take its place.
+//!
+//! Some tools say how a case ended in its attributes `status` and `result`: the worst of these and of its
+//! elements counts, and a word that nobody knows is a problem.
 //!
 //! A failure of a suite itself is a failed test of the suite's name. A failed case that Node marks `todo` is
 //! skipped, as it is in TAP.
@@ -19,19 +22,26 @@
 //! A time stamp without an offset (old pytest writes local time, others UTC) is no time.
 
 mod case;
+mod suite;
+mod words;
 
 use jiff::Timestamp;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use self::case::Case;
+use self::suite::Suite;
+use self::words::said_by;
 use super::text::excerpt;
-use super::{Fault, MAX_MESSAGE, MAX_NAMES, MAX_TESTS, Outcome, Position, Status, after, full_name, seconds};
+use super::{Fault, MAX_MESSAGE, MAX_NAMES, MAX_TESTS, Outcome, Position, after, full_name, seconds};
 
 /// Deepest nesting of elements. Node nests a suite for each `describe`.
 const MAX_DEPTH: usize = 128;
 
-/// Most suites of which it is told that they miscount: the first ones say enough.
+/// Most attributes of one element: each is compared with all before it.
+const MAX_ATTRIBUTES: usize = 128;
+
+/// Most problems of which it is told: the first ones say enough.
 const MAX_PROBLEMS: usize = 20;
 
 /// The class name that Node gives to every test.
@@ -100,22 +110,6 @@ enum Element {
         wants_text: bool,
     },
     Other,
-}
-
-struct Suite {
-    at: usize,
-    /// As part of a test's name; the outermost `testsuites` is none.
-    name: String,
-    title: String,
-    is_outermost: bool,
-    declared: Option<usize>,
-    /// Cases in it and in suites below it, and what some count beside them: Node the suites in a suite, others
-    /// every attempt of a case that was tried again.
-    found: usize,
-    /// Its counters `failures` and `errors` together.
-    declared_bad: usize,
-    /// Elements that say that something failed, also those of attempts that were repeated.
-    bad: usize,
 }
 
 impl Report<'_> {
@@ -189,18 +183,9 @@ impl Report<'_> {
         for suite in self.suites.iter_mut().filter(|suite| !suite.is_outermost) {
             suite.found += 1;
         }
-        let count = |name| get(name).and_then(|count| count.trim().parse::<usize>().ok());
-        let title = get("name").unwrap_or_default();
-        self.suites.push(Suite {
-            at: self.at,
-            name: if element == "testsuite" { title.to_owned() } else { String::new() },
-            title: title.to_owned(),
-            is_outermost: element != "testsuite",
-            declared: count("tests"),
-            found: 0,
-            declared_bad: count("failures").unwrap_or(0).saturating_add(count("errors").unwrap_or(0)),
-            bad: 0,
-        });
+        let (suite, problems) = Suite::open(self.at, element, get);
+        self.suites.push(suite);
+        problems.into_iter().for_each(|problem| self.problem(problem));
     }
 
     /// What fails outside of all cases, such as a module that cannot be loaded.
@@ -246,9 +231,15 @@ impl Report<'_> {
             }
         };
         let mut case = Case::new(name);
-        // GoogleTest and others have no element for tests that did not run.
-        if matches!(get("status"), Some("notrun" | "skipped" | "disabled")) {
-            case.status = Status::Skipped;
+        for attribute in ["status", "result"] {
+            let Some(word) = get(attribute).map(str::trim).filter(|word| !word.is_empty()) else { continue };
+            match said_by(word) {
+                Some(status) => case.worsen(status),
+                None => {
+                    let (name, word) = (excerpt(&case.name), excerpt(word));
+                    self.problem(format!("test `{name}` has {attribute} `{word}`, which may mean anything"));
+                }
+            }
         }
         case.duration = get("time").and_then(number).and_then(seconds);
         self.case = Some(case);
@@ -269,6 +260,7 @@ impl Report<'_> {
             }
             Some(Element::Case | Element::SuiteFailure { .. }) => {
                 let case = self.case.take().expect("invariant: an open case is kept");
+                self.suites.iter_mut().for_each(|suite| suite.count(&case));
                 self.name_bytes += case.name.len();
                 if self.name_bytes > MAX_NAMES {
                     return Err(Fault::TooManyNames);
@@ -289,15 +281,14 @@ impl Report<'_> {
                 found: suite.found,
             });
         }
-        if suite.declared_bad > suite.bad && self.outcome.problems.len() < MAX_PROBLEMS {
-            self.outcome.problems.push(format!(
-                "suite `{}` counts {} failures and errors, its tests name {}",
-                excerpt(&suite.title),
-                suite.declared_bad,
-                suite.bad
-            ));
-        }
+        suite.problems().into_iter().for_each(|problem| self.problem(problem));
         Ok(())
+    }
+
+    fn problem(&mut self, problem: String) {
+        if self.outcome.problems.len() < MAX_PROBLEMS {
+            self.outcome.problems.push(problem);
+        }
     }
 
     fn characters(&mut self, content: &str) -> Result<(), Fault> {
@@ -319,6 +310,9 @@ impl Report<'_> {
         let mut attributes = Vec::new();
         for attribute in element.attributes() {
             let attribute = attribute.map_err(|error| fault(error.to_string()))?;
+            if attributes.len() >= MAX_ATTRIBUTES {
+                return Err(fault(format!("an element has more than {MAX_ATTRIBUTES} attributes")));
+            }
             let value = quick_xml::escape::unescape(attribute.value.as_ref())
                 .map_err(|error| fault(error.to_string()))?;
             attributes.push((attribute.key.local_name().as_ref().to_owned(), value.into_owned()));
@@ -331,9 +325,7 @@ impl Report<'_> {
         match (self.open.is_empty(), self.seen_root) {
             (true, true) => Ok(self.outcome),
             (true, false) => Err(Fault::Xml { at: end, problem: "there is no element in it".to_owned() }),
-            (false, _) => {
-                Err(Fault::Xml { at: end, problem: "it ends in the middle, it was cut short".to_owned() })
-            }
+            (false, _) => Err(Fault::EndsEarly { at: end }),
         }
     }
 }

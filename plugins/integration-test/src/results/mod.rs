@@ -15,6 +15,7 @@ mod tap;
 #[cfg(test)]
 mod tests;
 mod text;
+mod walk;
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,11 +23,13 @@ use std::time::Duration;
 use granary_oci::Digest;
 use jiff::{SignedDuration, Timestamp};
 
-pub use self::age::too_old;
-pub use self::decide::{BadPattern, Decision, Earlier, Rules, Verdict, decide};
+pub use self::age::{is_ahead, older_than, too_old};
+pub use self::decide::{BadPattern, Decision, Earlier, Rules, decide};
 pub use self::error::{Fault, Position, ReadError};
 pub use self::json::SCHEMA;
 pub use self::read::{find, read};
+pub use self::text::{cut, first_line};
+pub use granary_release::TestOutcome;
 
 /// Most bytes that are read, all files of a run together.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -58,6 +61,13 @@ pub enum Status {
     Error,
 }
 
+impl Status {
+    /// Whether it speaks against the candidate.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Status::Failed | Status::Error)
+    }
+}
+
 /// One test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Test {
@@ -87,16 +97,35 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Whether a test ran and was not content. One that could not run tells nothing of what it would notice.
+    pub fn has_failed(&self) -> bool {
+        self.tests.iter().any(|test| test.status == Status::Failed)
+    }
+
     /// The outcome of a command that leaves no results: one test, named by the caller, that passed where the
-    /// exit code was 0.
+    /// exit code was 0. It could not run where a shell says so: there was no such program, or one that
+    /// cannot be run, or a signal has ended it.
     pub fn of_exit_code(name: &str, code: i32, started: Timestamp, finished: Timestamp) -> Self {
         let test = Test {
             name: name.to_owned(),
-            status: if code == 0 { Status::Passed } else { Status::Failed },
+            status: match code {
+                0 => Status::Passed,
+                126 | 127 | 129.. => Status::Error,
+                _ => Status::Failed,
+            },
             duration: Duration::try_from(finished.duration_since(started)).ok(),
             message: (code != 0).then(|| format!("exit code {code}")),
         };
         Outcome { tests: vec![test], started: Some(started), finished: Some(finished), ..Outcome::default() }
+    }
+
+    /// The tests that took longest, `most` at most.
+    pub fn slowest(&self, most: usize) -> Vec<(Duration, &str)> {
+        let timed = self.tests.iter().filter_map(|test| Some((test.duration?, test.name.as_str())));
+        let mut slowest: Vec<_> = timed.collect();
+        slowest.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.cmp(right.1)));
+        slowest.truncate(most);
+        slowest
     }
 
     /// Adds what another file of the same run says.
@@ -170,6 +199,14 @@ pub fn parse(bytes: &[u8], format: Option<Format>, file: &Path) -> Result<Outcom
         *problem = format!("{}: {problem}", file.display());
     }
     Ok(outcome)
+}
+
+/// So many tests, for readers.
+pub fn counted(number: usize) -> String {
+    match number {
+        1 => "1 test".to_owned(),
+        _ => format!("{number} tests"),
+    }
 }
 
 /// A duration given in seconds, as both formats do.

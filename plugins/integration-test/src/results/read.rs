@@ -1,10 +1,9 @@
 //! Opens the files of the setting `results`, in bounds.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::walk::matches;
 use super::{Fault, Format, MAX_BYTES, MAX_FILES, MAX_NAMES, Outcome, ReadError, parse};
 
 /// Reads all files that `patterns` name, relative to `base`, as the results of one run. A file that is
@@ -62,31 +61,11 @@ pub fn find(patterns: &[String], base: &Path) -> Result<BTreeSet<PathBuf>, ReadE
     Ok(files)
 }
 
-fn matches(pattern: &str, base: &Path) -> Result<Vec<PathBuf>, ReadError> {
-    let named = base.join(pattern);
-    if named.symlink_metadata().is_ok() {
-        return Ok(vec![named]);
-    }
-    let escaped = PathBuf::from(glob::Pattern::escape(&base.to_string_lossy())).join(pattern);
-    let found = glob::glob(&escaped.to_string_lossy())
-        .map_err(|source| ReadError::BadPattern { pattern: pattern.to_owned(), source })?;
-    let unreadable = |error: glob::GlobError| ReadError::Unreadable {
-        file: error.path().to_owned(),
-        source: error.into(),
-    };
-    found.take(MAX_FILES + 1).map(|file| file.map_err(unreadable)).collect()
-}
-
 fn read_file(file: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
     let unreadable = |source| ReadError::Unreadable { file: file.to_owned(), source };
-    // Looked at before it is opened: opening a named pipe waits for a writer.
     if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
         return Err(ReadError::NotAFile { file: file.to_owned() });
     }
-    let mut bytes = Vec::new();
-    File::open(file).map_err(unreadable)?.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > most {
-        return Err(ReadError::TooLarge { file: file.to_owned() });
-    }
-    Ok(bytes)
+    let bytes = granary_plugin::read_bytes(file, most).map_err(unreadable)?;
+    bytes.ok_or_else(|| ReadError::TooLarge { file: file.to_owned() })
 }

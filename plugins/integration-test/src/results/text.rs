@@ -61,11 +61,28 @@ pub(super) fn message(text: &str) -> Option<String> {
     }
 }
 
+/// As much of `text` as a message can show, and what tells that there was more.
+pub(super) fn beginning(text: &str) -> &str {
+    &text[..text.ceil_char_boundary(MAX_MESSAGE + 1)]
+}
+
+/// The first line that says something; empty where none does.
+pub fn first_line(text: &str) -> &str {
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
+}
+
+/// At most `most` bytes of `text`, and a sign where there is more.
+pub fn cut(text: &str, most: usize) -> String {
+    match text.floor_char_boundary(most) {
+        kept if kept < text.len() => format!("{} […]", &text[..kept]),
+        _ => text.to_owned(),
+    }
+}
+
 /// The beginning of something that stands in a file, for an error message.
 pub(super) fn excerpt(text: &str) -> String {
-    let kept = &text[..text.floor_char_boundary(MAX_EXCERPT)];
-    let more = if kept.len() < text.len() { " […]" } else { "" };
-    format!("{}{more}", one_line(kept))
+    // Cut first: what makes a character harmless may make it longer.
+    one_line(&cut(text, MAX_EXCERPT))
 }
 
 fn spelled_out(text: &str, several_lines: bool) -> String {

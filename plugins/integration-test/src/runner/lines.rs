@@ -72,13 +72,8 @@ impl<'r> Lines<'r> {
         if !self.unfinished.is_empty() {
             let cleaned = self.redactor.clean(&String::from_utf8_lossy(&self.unfinished));
             self.unfinished.clear();
-            let mut rest = cleaned.as_str();
-            while rest.len() > LONGEST_LINE {
-                let (piece, later) = rest.split_at(rest.floor_char_boundary(LONGEST_LINE));
-                out(&format!("{piece}{CUT_MARK}"));
-                rest = later;
-            }
-            out(rest);
+            let last = all_but_last(&cleaned, out);
+            out(last);
         }
     }
 
@@ -99,14 +94,28 @@ impl<'r> Lines<'r> {
         let whole = self.unfinished.len() - broken_character(&self.unfinished);
         let broken = self.unfinished.split_off(whole);
         let cleaned = self.redactor.clean(&String::from_utf8_lossy(&self.unfinished));
-        // Masking shortens; what is left may be too little to cut.
-        let piece = cleaned.floor_char_boundary(cleaned.len().saturating_sub(HELD_BACK).min(LONGEST_LINE));
-        if piece > 0 {
-            out(&format!("{}{CUT_MARK}", &cleaned[..piece]));
+        // Masking shortens: what is left may be too little to cut. A byte that is no text becomes a character
+        // of three, so it may also be more than one piece.
+        let (shown, held_back) =
+            cleaned.split_at(cleaned.floor_char_boundary(cleaned.len().saturating_sub(HELD_BACK)));
+        let last = all_but_last(shown, out);
+        if !last.is_empty() {
+            out(&format!("{last}{CUT_MARK}"));
         }
-        self.unfinished = cleaned.as_bytes()[piece..].to_vec();
+        self.unfinished = held_back.as_bytes().to_vec();
         self.unfinished.extend_from_slice(&broken);
     }
+}
+
+/// Hands out pieces of `text`, marked, up to the last one, which it returns.
+fn all_but_last<'t>(text: &'t str, out: &mut dyn FnMut(&str)) -> &'t str {
+    let mut rest = text;
+    while rest.len() > LONGEST_LINE {
+        let (piece, later) = rest.split_at(rest.floor_char_boundary(LONGEST_LINE));
+        out(&format!("{piece}{CUT_MARK}"));
+        rest = later;
+    }
+    rest
 }
 
 /// How many bytes at the end begin a character whose rest has not come yet.
@@ -195,6 +204,55 @@ mod tests {
         assert!(
             cut.len() >= 2 && cut.iter().all(|line| line.ends_with(CUT_MARK)) && !last.ends_with(CUT_MARK)
         );
+    }
+
+    /// Any bytes, in reads of any size: nothing is lost, and no piece is longer than it may be.
+    #[test]
+    fn bytes_that_are_no_text_come_out_whole() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let mut texts = vec![
+            b"\xe9a".repeat(90_000),
+            b"\xff".repeat(300_000),
+            b"\xe2\x82".repeat(150_000),
+            b"\xf0\x9f\x98".repeat(100_000),
+            b"\x80".repeat(300_000),
+        ];
+        // Bytes from few to all values, so that there are lines of every length.
+        for few in [4, 16, 64, 256, 256, 256] {
+            let letters: Vec<u8> = (0..few).map(|_| (random() % 256) as u8).collect();
+            let byte = |number: u64| match number % 40_000 {
+                0 => b'\n',
+                number => letters[number as usize % letters.len()],
+            };
+            texts.push((0..400_000).map(|_| byte(random() >> 8)).filter(|&byte| byte != b'\r').collect());
+        }
+        for text in texts {
+            let whole = String::from_utf8_lossy(&text);
+            for longest_read in [1, 7, 4096, 100_000, 1_000_000] {
+                let (mut chunks, mut rest) = (Vec::new(), text.as_slice());
+                while !rest.is_empty() {
+                    let length = 1 + usize::try_from(random() % longest_read).unwrap();
+                    let (chunk, later) = rest.split_at(length.min(rest.len()));
+                    chunks.push(chunk);
+                    rest = later;
+                }
+                let mut joined = String::new();
+                for line in lines_of(&chunks) {
+                    assert!(line.len() <= LONGEST_LINE + CUT_MARK.len());
+                    match line.strip_suffix(CUT_MARK) {
+                        Some(piece) => joined.push_str(piece),
+                        None => joined.extend([line.as_str(), "\n"]),
+                    }
+                }
+                assert!(joined.strip_suffix('\n') == Some(whole.trim_end_matches('\n')), "{longest_read}");
+            }
+        }
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 use granary_oci::Platform;
 use granary_plugin::{Ci, Env, Reader};
-use granary_suite::{RegistrySettings, Subject};
+use granary_suite::{RegistrySettings, SigningKeySettings, Subject};
 
 use super::{Commands, Endpoint, Install, Keygen, Mode, Place, Results, Settings, Work};
+use crate::files::Files;
 use crate::results::{Format, Rules};
 use crate::runner::child_env;
-use crate::summaries::Files;
 use crate::template::{Template, TemplateError};
 
 /// Most attempts that may be asked for: a test that passes one time in ten tells nothing.
@@ -22,50 +22,55 @@ const MOST_ENDPOINTS: usize = 50;
 /// Settings of `command`, which only mode `run` has.
 const OF_COMMANDS: [&str; 7] =
     ["command", "teardown", "env", "pass_env", "wait_for", "wait_timeout", "attempts"];
-/// Settings about results and evidence, which the modes `run` and `report` have.
-const OF_TESTS: [&str; 13] = [
+/// Settings about results, which the modes `run` and `report` have.
+const OF_RESULTS: [&str; 8] = [
     "results",
     "results_format",
-    "max_results_age",
     "required_tests",
     "max_skipped",
     "negative_control",
     "test_environment",
-    "attach",
     "junit_file",
     "summary_file",
-    "signing_key",
-    "signing_key_password",
-    "keygen_to",
 ];
+/// Settings about evidence. A copy has them only where it is told a registry.
+const OF_EVIDENCE: [&str; 2] = ["attach", "platforms"];
+/// What signs it.
+const OF_KEYS: [&str; 2] = ["signing_key", "signing_key_password"];
 /// Settings that say in which registry to look for what. A run without any of them may be that of an
 /// installed copy, which has the answer lying beside it.
 const OF_REGISTRY: [&str; 7] = ["registry", "repo", "username", "password", "lead", "verify", "candidate"];
 
 /// Reads the settings. Pure.
 pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Work> {
-    match reader.choice("mode") {
-        Some("keygen") => keygen(reader, ci).map(Work::Keygen),
-        Some("install") => install(reader, ci).map(|install| Work::Install(Box::new(install))),
-        word => test(reader, ci, word).map(|settings| Work::Test(Box::new(settings))),
+    // What a mode that is none would need is anybody's guess.
+    match reader.choice("mode")? {
+        "keygen" => keygen(reader, ci).map(Work::Keygen),
+        "install" => install(reader, ci).map(|install| Work::Install(Box::new(install))),
+        word => test(reader, ci, word == "report").map(|settings| Work::Test(Box::new(settings))),
     }
 }
 
-/// `mode` is `run`, `report`, or none that there is: then the other settings are looked at all the same.
-fn test(reader: &mut Reader<'_>, ci: &Ci, mode: Option<&str>) -> Option<Settings> {
-    refuse(reader, &["install_to", "keygen_to"], "only the modes `install` and `keygen` have it", "nothing");
+/// The modes `run` and `report`.
+fn test(reader: &mut Reader<'_>, ci: &Ci, is_report: bool) -> Option<Settings> {
+    reader.refuse(&["install_to"], "only mode `install` has it", "nothing");
+    reader.refuse(&["keygen_to"], "only mode `keygen` has it", "nothing");
     // One that signs is no copy: what it lacks is the registry.
     let asks_nobody = OF_REGISTRY.iter().all(|name| !reader.is_set(name)) && !reader.is_set("signing_key");
-    let place = match mode {
-        Some("run") if asks_nobody => Some(Place::Beside),
-        _ => {
-            let registry = RegistrySettings::resolve(reader, ci);
-            let subject = Subject::resolve(reader, ci, false);
-            registry.zip(subject).map(|(registry, subject)| Place::Registry(registry, subject))
-        }
+    let place = if asks_nobody && !is_report {
+        let reason = "without `registry` this is an installed copy, which makes no evidence";
+        reader.refuse(&OF_EVIDENCE, reason, "nothing, or `registry` with it");
+        Some(Place::Beside)
+    } else {
+        let registry = RegistrySettings::resolve(reader, ci);
+        let subject = Subject::resolve(reader, ci, false);
+        registry.zip(subject).map(|(registry, subject)| Place::Registry(registry, subject))
     };
-    let is_report = mode == Some("report");
-    let mode = test_mode(reader, mode);
+    if !is_report {
+        let reason = "mode `run` takes only results that its own tests have just written";
+        reader.refuse(&["max_results_age"], reason, "nothing, or mode `report`");
+    }
+    let mode = test_mode(reader, is_report);
     let results = results(reader, is_report);
     if let (Some(Mode::Run(commands)), Some(results)) = (&mode, &results)
         && results.single_file().is_none()
@@ -81,17 +86,9 @@ fn test(reader: &mut Reader<'_>, ci: &Ci, mode: Option<&str>) -> Option<Settings
     let rules = rules(reader);
     let platforms = platforms(reader);
     let test_environment = reader.text("test_environment").map(|name| name.trim().to_owned());
-    let signing_key = reader.pem("signing_key");
+    let signing_key = SigningKeySettings::resolve(reader);
     if is_report && signing_key.is_none() {
         reader.require::<()>("signing_key", None);
-    }
-    let signing_key_password = reader.secret("signing_key_password");
-    if signing_key_password.is_some() && !reader.is_set("signing_key") {
-        reader.reject(
-            "signing_key_password",
-            "there is no `signing_key` that it could be for",
-            "both, or neither",
-        );
     }
     let files = Files {
         junit: reader.text("junit_file").map(PathBuf::from),
@@ -104,6 +101,10 @@ fn test(reader: &mut Reader<'_>, ci: &Ci, mode: Option<&str>) -> Option<Settings
     for (setting, reason) in files.conflicts(patterns) {
         reader.reject(setting, reason, "another file");
     }
+    // All are read before the first `?`: whoever corrects settings wants to know of each.
+    let attach_to_all = reader.choice("attach") == Some("all");
+    let negative_control = reader.flag("negative_control");
+    let max_results_age = reader.duration("max_results_age");
     Some(Settings {
         place: place?,
         mode: mode?,
@@ -111,21 +112,23 @@ fn test(reader: &mut Reader<'_>, ci: &Ci, mode: Option<&str>) -> Option<Settings
         rules: rules?,
         platforms,
         test_environment: test_environment?,
-        attach_to_all: reader.choice("attach") == Some("all"),
+        attach_to_all,
         signing_key,
-        signing_key_password,
-        negative_control: reader.flag("negative_control"),
-        max_results_age: reader.duration("max_results_age"),
+        negative_control,
+        max_results_age,
         junit_file: files.junit,
         summary_file: files.summary,
     })
 }
 
 fn install(reader: &mut Reader<'_>, ci: &Ci) -> Option<Install> {
-    let reason = "mode `install` runs nothing and signs nothing";
-    let accepted = "nothing; give it to the copy that is installed, or to mode `report`";
-    refuse(reader, &OF_COMMANDS, reason, accepted);
-    refuse(reader, &OF_TESTS, reason, accepted);
+    let (runs, signs) = ("mode `install` runs nothing", "mode `install` signs nothing");
+    reader.refuse(&OF_COMMANDS, runs, "nothing; give it to the copy that is installed");
+    reader.refuse(&OF_RESULTS, runs, "nothing; give it to the copy that is installed, and to mode `report`");
+    reader.refuse(&["max_results_age"], runs, "nothing; give it to mode `report`");
+    reader.refuse(&["attach"], signs, "nothing; give it to mode `report`");
+    reader.refuse(&OF_KEYS, signs, "nothing; give it to mode `report`");
+    reader.refuse(&["keygen_to"], "only mode `keygen` has it", "nothing");
     let registry = RegistrySettings::resolve(reader, ci);
     let subject = Subject::resolve(reader, ci, false);
     let platforms = platforms(reader);
@@ -141,12 +144,16 @@ fn keygen(reader: &mut Reader<'_>, ci: &Ci) -> Option<Keygen> {
         let reason = "`keygen` is for runs by hand: in a pipeline the key would lie in the workspace, where every later step can read it";
         reader.reject("mode", reason, "`run`, `report` or `install`");
     }
-    refuse(
-        reader,
-        &["signing_key", "install_to"],
-        "mode `keygen` makes a key and does nothing else",
-        "nothing",
-    );
+    let reason = "mode `keygen` makes a key and does nothing else";
+    for names in [
+        OF_COMMANDS.as_slice(),
+        &OF_RESULTS,
+        &OF_EVIDENCE,
+        &OF_REGISTRY,
+        &["max_results_age", "signing_key", "install_to"],
+    ] {
+        reader.refuse(names, reason, "nothing");
+    }
     let to = reader.text("keygen_to").map(PathBuf::from);
     if to.as_ref().is_some_and(|to| to.file_name().is_none()) {
         reader.reject(
@@ -159,16 +166,7 @@ fn keygen(reader: &mut Reader<'_>, ci: &Ci) -> Option<Keygen> {
     Some(Keygen { to: to?, password })
 }
 
-/// Rejects settings that would have no effect.
-fn refuse(reader: &mut Reader<'_>, names: &[&str], reason: &str, accepted: &str) {
-    for name in names {
-        if reader.is_set(name) {
-            reader.reject(name, reason, accepted);
-        }
-    }
-}
-
-fn test_mode(reader: &mut Reader<'_>, mode: Option<&str>) -> Option<Mode> {
+fn test_mode(reader: &mut Reader<'_>, is_report: bool) -> Option<Mode> {
     let command = template(reader, "command");
     let teardown = template(reader, "teardown");
     let env: BTreeMap<String, String> = reader.map("env").into_iter().collect();
@@ -176,30 +174,23 @@ fn test_mode(reader: &mut Reader<'_>, mode: Option<&str>) -> Option<Mode> {
     let wait_for = endpoints(reader);
     let wait_timeout = reader.duration("wait_timeout");
     let attempts = attempts(reader);
-    match mode {
-        Some("report") => {
-            refuse(reader, &OF_COMMANDS, "mode `report` runs nothing", "nothing, or mode `run`");
-            Some(Mode::Report)
-        }
-        // Not a mode: said already, and what it would need is anybody's guess.
-        None => None,
-        Some(_) => {
-            if let Err(error) = child_env(&Env::default(), &pass_env, &env) {
-                reader.reject("env", error.to_string(), "names of variables, with values");
-            }
-            if pass_env.iter().any(|name| name.to_ascii_uppercase().starts_with("PLUGIN_")) {
-                reader.reject(
-                    "pass_env",
-                    "the tests never see `PLUGIN_*`, which holds this step's own secrets",
-                    "other variables; `env` gives values to the tests",
-                );
-            }
-            let command = reader.require("command", command)?;
-            let (wait_timeout, attempts) = (wait_timeout?, attempts?);
-            let commands = Commands { command, teardown, env, pass_env, wait_for, wait_timeout, attempts };
-            Some(Mode::Run(Box::new(commands)))
-        }
+    if is_report {
+        reader.refuse(&OF_COMMANDS, "mode `report` runs nothing", "nothing, or mode `run`");
+        return Some(Mode::Report);
     }
+    if let Err(error) = child_env(&Env::default(), &pass_env, &env) {
+        reader.reject("env", error.to_string(), "names of variables, with values");
+    }
+    if pass_env.iter().any(|name| name.to_ascii_uppercase().starts_with("PLUGIN_")) {
+        reader.reject(
+            "pass_env",
+            "the tests never see `PLUGIN_*`, which holds this step's own secrets",
+            "other variables; `env` gives values to the tests",
+        );
+    }
+    let command = reader.require("command", command)?;
+    let (wait_timeout, attempts) = (wait_timeout?, attempts?);
+    Some(Mode::Run(Box::new(Commands { command, teardown, env, pass_env, wait_for, wait_timeout, attempts })))
 }
 
 fn attempts(reader: &mut Reader<'_>) -> Option<u32> {

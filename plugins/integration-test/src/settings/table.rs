@@ -57,7 +57,7 @@ pub const OWN: Group = Group {
             "What is in them: the suite's own JSON, JUnit XML, TAP, or told from the content. `exit-code` takes the command's exit code for the only test.",
         )
         .default("auto"),
-        Setting::new("max_results_age", Form::Duration, "The oldest that results may be, by what they say and by when their files were written.").default_told("no older than the candidate"),
+        Setting::new("max_results_age", Form::Duration, "The oldest that results may be, by what they say and by when their files were written. Mode `report` only.").default_told("no older than the candidate"),
         Setting::new("required_tests", Form::List, "Names of tests that must have passed, with `*` and `?` as wildcards."),
         Setting::new("max_skipped", Form::Integer, "How many tests may have been skipped.").default_told("any number"),
         Setting::new(
@@ -71,7 +71,7 @@ pub const OWN: Group = Group {
         Setting::new("summary_file", Form::Text, "A file to write the verdict, the failed, the flaky and the slowest tests to, as Markdown."),
         Setting::new("platforms", Form::List, "The platforms that were tested, such as `linux/amd64`.").default_told("the step's own"),
         Setting::new("env", Form::Map, "Variables for the tests. Values are treated as secrets and masked in their output, numbers and yes/no aside. Mode `run` only.").secret(),
-        Setting::new("pass_env", Form::List, "Variables of this step that the tests may see; `CI_*` stands for a prefix. Never `PLUGIN_*`.")
+        Setting::new("pass_env", Form::List, "Variables of this step that the tests may see; `CI_*` stands for a prefix. Never `PLUGIN_*`. Values of others that are named in full are masked as those in `env` are.")
             .default(DEFAULT_PASS_ENV),
         Setting::new("test_environment", Form::Text, "The name of the place where the tests ran.").default("integration"),
         Setting::new("attach", Form::Choice(&["lead", "all"]), "Attach evidence to the set and the `lead`, or to `all` members.").default("lead"),

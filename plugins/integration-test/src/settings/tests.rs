@@ -107,6 +107,13 @@ fn a_mode_that_is_none_is_said_once() {
         wrong(&[("mode", "sign"), RESULTS]),
         "mode: not one of them: `sign`; accepted: one of run, report, install, keygen"
     );
+    // Not also that a registry and results are missing, which `keygen` does without.
+    assert_eq!(
+        work(&[("mode", "keyegn"), ("keygen_to", "tests")], &Ci::default()).unwrap_err(),
+        [
+            "mode: not one of them (did you mean `keygen`?): `keyegn`; accepted: one of run, report, install, keygen"
+        ]
+    );
 }
 
 #[test]
@@ -123,6 +130,11 @@ fn a_run_that_names_no_registry_may_be_a_copys() {
         assert_eq!(place(&[COMMAND, RESULTS, more]), missing, "{more:?}");
     }
     assert_eq!(place(&[("mode", "report"), RESULTS, KEY]), missing);
+    for more in [("attach", "all"), ("platforms", "linux/arm64")] {
+        let expected = "without `registry` this is an installed copy, which makes no evidence; accepted: nothing, or `registry` with it";
+        assert_eq!(place(&[COMMAND, RESULTS, more]), format!("{}: {expected}", more.0));
+        assert_eq!(place(&[COMMAND, RESULTS, REGISTRY_SET, more]), "Registry");
+    }
 }
 
 #[test]
@@ -133,27 +145,75 @@ fn an_installation_takes_no_setting_that_it_would_not_use() {
     let to = ("install_to", "tools/it");
     let Ok(Work::Install(settings)) = work(&[install, REGISTRY_SET, to], &ci()) else { panic!() };
     assert_eq!(settings.to, Some(PathBuf::from("tools/it")));
-    for set in [
-        COMMAND,
-        RESULTS,
-        KEY,
-        ("wait_for", "tcp://db:5432"),
-        ("attempts", "2"),
-        ("required_tests", "a"),
-        ("negative_control", "true"),
-    ] {
+    // Whatever takes the reader's setting must not refuse it in its turn.
+    let (copy, report) = ([COMMAND, RESULTS], [("mode", "report"), RESULTS, KEY]);
+    let table = [
+        (COMMAND, "runs nothing; accepted: nothing; give it to the copy that is installed", &copy[..0], None),
+        (
+            ("wait_for", "tcp://db:5432"),
+            "runs nothing; accepted: nothing; give it to the copy that is installed",
+            &copy,
+            None,
+        ),
+        (
+            ("attempts", "2"),
+            "runs nothing; accepted: nothing; give it to the copy that is installed",
+            &copy,
+            None,
+        ),
+        (
+            RESULTS,
+            "runs nothing; accepted: nothing; give it to the copy that is installed, and to mode `report`",
+            &copy[..0],
+            None,
+        ),
+        (
+            ("required_tests", "a"),
+            "runs nothing; accepted: nothing; give it to the copy that is installed, and to mode `report`",
+            &copy,
+            Some(&report),
+        ),
+        (
+            ("negative_control", "true"),
+            "runs nothing; accepted: nothing; give it to the copy that is installed, and to mode `report`",
+            &copy,
+            Some(&report),
+        ),
+        (
+            ("max_results_age", "1h"),
+            "runs nothing; accepted: nothing; give it to mode `report`",
+            &copy[..0],
+            Some(&report),
+        ),
+        (
+            ("attach", "all"),
+            "signs nothing; accepted: nothing; give it to mode `report`",
+            &copy[..0],
+            Some(&report),
+        ),
+        (KEY, "signs nothing; accepted: nothing; give it to mode `report`", &copy[..0], None),
+    ];
+    for (set, expected, copy, report) in table {
         let errors = work(&[install, REGISTRY_SET, set], &ci()).unwrap_err();
-        let expected = "mode `install` runs nothing and signs nothing; accepted: nothing; give it to the copy that is installed, or to mode `report`";
-        assert_eq!(errors, [format!("{}: {expected}", set.0)]);
+        assert_eq!(errors, [format!("{}: mode `install` {expected}", set.0)]);
+        if !copy.is_empty() {
+            work(&[copy, &[set]].concat(), &ci()).unwrap();
+        }
+        if let Some(report) = report {
+            read(&[&report[..], &[set]].concat()).unwrap();
+        }
     }
+    let keygen_to = work(&[install, REGISTRY_SET, ("keygen_to", "tests")], &ci()).unwrap_err();
+    assert_eq!(keygen_to, ["keygen_to: only mode `keygen` has it; accepted: nothing"]);
     let nameless = work(&[install, REGISTRY_SET, ("install_to", "..")], &ci()).unwrap_err();
     assert_eq!(
         nameless,
         ["install_to: it names no file; accepted: a path that ends with the name of the program"]
     );
+    assert_eq!(wrong(&[COMMAND, RESULTS, to]), "install_to: only mode `install` has it; accepted: nothing");
     assert_eq!(
-        wrong(&[COMMAND, RESULTS, to]),
-        "install_to: only the modes `install` and `keygen` have it; accepted: nothing"
+        wrong(&[COMMAND, RESULTS, ("max_results_age", "1h")]),
+        "max_results_age: mode `run` takes only results that its own tests have just written; accepted: nothing, or mode `report`"
     );
 }
 
@@ -165,6 +225,12 @@ fn a_key_is_made_by_hand_only() {
         panic!()
     };
     assert_eq!((settings.to, settings.password), (PathBuf::from("granary"), Some(Secret::new("hunter2"))));
+    let other = [COMMAND, RESULTS, REGISTRY_SET, KEY, ("platforms", "linux/amd64"), ("install_to", "x")];
+    for set in other {
+        let errors = work(&[keygen, set], &by_hand).unwrap_err();
+        let expected = "mode `keygen` makes a key and does nothing else; accepted: nothing";
+        assert_eq!(errors, [format!("{}: {expected}", set.0)]);
+    }
     let woodpecker = Ci::read(&Env::from_pairs([("CI", "woodpecker")])).0;
     let errors = work(&[keygen], &woodpecker).unwrap_err();
     assert!(errors.len() == 1 && errors[0].starts_with("mode: `keygen` is for runs by hand: "), "{errors:?}");
@@ -275,4 +341,13 @@ fn two_bad_settings_are_both_reported() {
     let errors = read(&[("command", "pytest,-x"), ("max_skipped", "-1"), RESULTS]).unwrap_err();
     assert_eq!(errors.len(), 2, "{errors:#?}");
     assert!(errors[0].starts_with("command: ") && errors[1].starts_with("max_skipped: "), "{errors:#?}");
+}
+
+#[test]
+fn all_bad_settings_are_reported_at_once() {
+    let bad = [("command", "pytest,-x"), ("attach", "some"), ("negative_control", "perhaps"), RESULTS];
+    let mut errors = read(&[bad.as_slice(), &[("max_skipped", "-1")]].concat()).unwrap_err();
+    errors.sort();
+    let names: Vec<&str> = errors.iter().filter_map(|error| error.split(':').next()).collect();
+    assert_eq!(names, ["attach", "command", "max_skipped", "negative_control"]);
 }

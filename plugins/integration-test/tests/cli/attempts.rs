@@ -210,7 +210,7 @@ fn no_attempt_is_begun_that_could_not_end() {
         finished.stderr.contains("warning: no time for attempt 2 of 3: the one before took 2."),
         "{finished}"
     );
-    assert!(finished.stderr.contains("error: 1 of 1 tests failed"), "{finished}");
+    assert!(finished.stderr.contains("error: 1 of 1 test failed"), "{finished}");
 }
 
 #[test]
@@ -221,5 +221,5 @@ fn a_stop_ends_all_attempts() {
     running.signal(Signal::TERM);
     let finished = running.wait();
     assert_eq!((finished.code, calls(&stage)), (Some(143), 1), "{finished}");
-    assert!(stage.read(".granary/integration-test-run.json").contains(r#""ended": "stopped""#));
+    assert!(stage.run_record().1.contains(r#""ended": "stopped""#));
 }

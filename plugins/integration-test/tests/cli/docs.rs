@@ -104,7 +104,7 @@ fn every_step_of_the_examples_uses_settings_that_exist_and_names_them_in_only() 
             }
         }
     }
-    assert_eq!(plugin_steps, 8);
+    assert_eq!(plugin_steps, 9);
 }
 
 /// Rust sources below some folders, as one text, with line continuations of literals undone.

@@ -36,7 +36,7 @@ fn tests_that_take_too_long_are_ended_with_all_that_they_started() {
     --- stdout
     testing 0.1.146-rc.87 of commit 7a77c5932e35c13bf0bf61a33f757b21d41692b5, set [DIGEST]
     running sh tests.sh results.json
-    up
+    | up
     torn down
     --- stderr
     error: the test command took longer than it may, and was ended after [TIME]
@@ -67,7 +67,7 @@ fn a_stop_ends_the_tests_and_tears_down_in_time() {
             --- stdout
             testing 0.1.146-rc.87 of commit 7a77c5932e35c13bf0bf61a33f757b21d41692b5, set [DIGEST]
             running sh tests.sh results.json
-            up
+            | up
             SIGTERM: stopping before the next step
             torn down
             done so far:
@@ -106,13 +106,13 @@ fn a_teardown_that_fails_hides_nothing() {
     --- stdout
     testing 0.1.146-rc.87 of commit 7a77c5932e35c13bf0bf61a33f757b21d41692b5, set [DIGEST]
     running sh tests.sh results.json
-    cleaning
+    | cleaning
     FAILED login: login is failed
     FAILED: 0 passed, 1 failed, 0 skipped in [TIME]
     no evidence: a step with `mode: report` and `signing_key` makes it
     --- stderr
     warning: the teardown ended with exit code 9; what it should have removed may still be there
-    error: 1 of 1 tests failed
+    error: 1 of 1 test failed
     hint: the failed tests and their messages are listed above
     "#);
     let passed = failing("login=passed").output();

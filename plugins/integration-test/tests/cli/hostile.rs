@@ -39,7 +39,21 @@ fn output_is_shown_as_it_comes_and_input_is_none() {
         passes("printf 'no newline, \\377 no text'; exec >&- 2>&-; sleep 0.2; touch went-on");
     assert!(stage.has("went-on") && finished.stdout.contains("no newline, \u{fffd} no text\n"), "{finished}");
     let (_, finished) = passes("cat; echo \"input ended\"; [ -t 0 ] || echo no terminal");
-    assert!(finished.stdout.contains("input ended\nno terminal\n"), "{finished}");
+    assert!(finished.stdout.contains("| input ended\n| no terminal\n"), "{finished}");
+}
+
+/// Folders that lead to themselves, and a long line of bytes that are no text.
+#[test]
+fn what_tests_leave_ends_and_what_they_write_is_shown() {
+    let script = format!(
+        "mkdir g; ln -s . g/a; ln -s . g/b; head -c 200000 /dev/zero | tr '\\0' '\\351'; printf '\\n'\n\
+         printf '%s' '{}' > g/results.json",
+        results(&["a=passed"])
+    );
+    let stage = Stage::new().tests(&script).set("command", "sh tests.sh").set("results", "g/**/*.json");
+    let finished = stage.output();
+    assert_eq!(finished.code, Some(0), "{:.2000}", finished.stderr);
+    assert_eq!(finished.stdout.matches('\u{fffd}').count(), 200_000);
 }
 
 #[test]
@@ -103,12 +117,9 @@ fn no_secret_is_in_anything_that_is_written() {
     let finished = stage.output();
     assert_eq!(finished.code, Some(13), "{finished}");
     let mut written = vec![("output".to_owned(), shown(&finished))];
-    for file in [
-        ".granary/integration-test.json",
-        ".granary/integration-test-run.json",
-        "out/junit.xml",
-        "out/summary.md",
-    ] {
+    for file in
+        [".granary/integration-test.json", stage.run_record().0.as_str(), "out/junit.xml", "out/summary.md"]
+    {
         written.push((file.to_owned(), stage.read(file)));
     }
     let evidence = stage.evidence("acme/app", stage.found.digest.as_str());
@@ -122,4 +133,15 @@ fn no_secret_is_in_anything_that_is_written() {
             assert!(!text.contains(secret), "{secret} is in {place}: {text}");
         }
     }
+}
+
+#[test]
+fn half_a_secret_is_not_shown_where_a_message_is_cut() {
+    let message = format!("{}hunter2-hunter2", "x".repeat(292));
+    let text = serde_json::json!({"tests": [{"name": "a", "status": "failed", "message": message}]});
+    let stage = Stage::new().tests(&leaving(&text.to_string(), 0));
+    let finished = stage.set("env", r#"{"TOKEN":"hunter2-hunter2"}"#).output();
+    assert_eq!(finished.code, Some(13), "{finished}");
+    let shown = finished.stdout.lines().find(|line| line.starts_with("FAILED a: xxx")).unwrap();
+    assert!(shown.ends_with("x***") && !finished.stdout.contains("hunter2"), "{finished}");
 }

@@ -10,7 +10,7 @@ use granary_testkit::registry::Options;
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::support::{COMMIT, Stage, image, key, leaving, results, shown, wait_until};
+use crate::support::{COMMIT, Stage, image, key, leaving, results, shown, step, wait_until};
 
 const COPY: &str = ".granary/bin/integration-test";
 const CANDIDATE: &str = ".granary/bin/candidate.json";
@@ -95,8 +95,7 @@ fn a_copy_runs_the_tests_without_registry_and_the_report_signs() {
         (Outcome::Passed, false, 1)
     );
     let names: Vec<&str> = evidence.configuration.iter().filter_map(|it| it.name.as_deref()).collect();
-    let command = "command sh tests.sh {results} {image} {digest}";
-    assert_eq!(names, ["environment integration", command, "results results.json"]);
+    assert_eq!(names, ["environment integration", "results results.json"]);
 }
 
 #[test]
@@ -266,10 +265,16 @@ fn nothing_is_installed_for_a_candidate_that_does_not_fit_or_by_a_dry_run() {
 
 #[test]
 fn what_an_earlier_pipeline_recorded_does_not_survive() {
-    let stage = Stage::new().set("mode", "install");
-    stage.write(".granary/integration-test-run.json", "{}");
+    let stage = Stage::new().tests(&leaving(&results(&["a=passed"]), 0));
     assert_eq!(stage.output().code, Some(0));
-    assert!(!stage.has(".granary/integration-test-run.json"));
+    let (own, text) = stage.run_record();
+    let other = ".granary/integration-test-runs/0123456789ab.json";
+    stage.write(other, &text.replace(stage.found.digest.as_str(), &format!("sha256:{}", "0".repeat(64))));
+    let install = step(&stage.registry).current_dir(stage.run.workspace()).plugin("mode", "install");
+    let finished = install.output();
+    assert_eq!(finished.code, Some(0), "{finished}");
+    assert!(!stage.has(other), "it would be taken for one of this pipeline");
+    assert!(stage.has(&own), "it is one of this pipeline, and may say that tests failed");
 }
 
 #[test]
@@ -293,7 +298,7 @@ fn a_copy_works_for_any_user() {
     let finished = copy_by(run, &stage, &leaving(&results(&["login=passed"]), 0)).output();
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished}");
     assert_eq!(finished.json(".granary/integration-test.json")["result"], "PASSED");
-    assert!(stage.read(".granary/integration-test-run.json").contains(r#""passed": true"#));
+    assert!(stage.run_record().1.contains(r#""passed": true"#));
     // And the step after it, as the first user again.
     let report = reporting(stage).set("results", "results.json");
     let finished = report.output();

@@ -28,6 +28,12 @@ fn a_key_is_made_once_and_for_its_owner_alone() {
         "{finished}"
     );
     assert!(!finished.stdout.contains("BEGIN"), "{finished}");
+    for words in [
+        "for the tests: the private key belongs into a secret limited to integration-test, the public key into `trusted_keys` of promote;",
+        "for promote: make another pair, its private key into a secret limited to promote, its public key into `promoter_keys`.",
+    ] {
+        assert!(finished.stdout.contains(words), "{finished}");
+    }
     let mode = |name: &str| run.workspace().join(name).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("tests.key"), 0o600);
 
@@ -95,6 +101,11 @@ fn no_key_is_made_in_a_pipeline_or_by_a_dry_run() {
     for run in [&run, &planned] {
         assert!(!run.workspace().join("tests.key").exists() && !run.workspace().join("tests.pub").exists());
     }
+    let loaded = keygen().arg("--command=a").arg("--results=x").arg("--registry=r");
+    let refused = loaded.output();
+    assert_eq!(refused.code, Some(2), "{refused}");
+    assert!(refused.stderr.starts_with("error: 3 bad settings\n"), "{refused}");
+    assert!(!loaded.workspace().join("tests.key").exists());
     let twice = keygen().arg("--mode=report").output();
     assert_eq!(twice.code, Some(2), "{twice}");
 }

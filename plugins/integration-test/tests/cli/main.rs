@@ -13,6 +13,7 @@ mod files;
 mod hostile;
 mod installs;
 mod keys;
+mod lies;
 mod records;
 mod runs;
 mod support;

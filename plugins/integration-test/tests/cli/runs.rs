@@ -91,7 +91,7 @@ fn results_that_contradict_a_good_exit_code_count() {
     let stage = Stage::new().tests(&leaving(&results(&["login=failed"]), 0));
     let finished = stage.output();
     assert_eq!(code_and_result(&finished), (Some(13), "failed".to_owned()));
-    assert!(finished.stderr.starts_with("error: 1 of 1 tests failed\n"), "{finished}");
+    assert!(finished.stderr.starts_with("error: 1 of 1 test failed\n"), "{finished}");
 }
 
 #[test]
@@ -159,9 +159,19 @@ fn results_that_break_off_are_none() {
       cause 2: 1:40: EOF while parsing a string
     hint: results are read whole or not at all; were the tests stopped while they wrote them?
     "#);
-    let junit = "<testsuite tests=\"2\"><testcase name=\"login\"/>";
-    let stage = Stage::new().tests(&leaving(junit, 0));
-    assert_eq!(stage.output().code, Some(20));
+    let broken_off = "were the tests stopped while they wrote them?";
+    let other = "hint: `results_format` says what is in them; see docs.md, Results";
+    for (text, hint) in [
+        ("<testsuite tests=\"2\"><testcase name=\"login\"/>", broken_off),
+        ("<testsuite tests=\"2\"><testcase name=\"lo", broken_off),
+        ("", broken_off),
+        ("<a/>", other),
+        (r#"{"tests":[{"name":"login","status":"ok"}]}"#, other),
+    ] {
+        let finished = Stage::new().tests(&leaving(text, 0)).output();
+        assert_eq!(finished.code, Some(20), "{finished}");
+        assert!(finished.stderr.contains(hint), "{text}: {finished}");
+    }
 }
 
 #[test]
@@ -223,7 +233,7 @@ fn skipped_tests_can_be_limited() {
     for (most, code) in [("1", 13), ("2", 0)] {
         let finished = Stage::new().tests(&leaving(&tests, 0)).set("max_skipped", most).output();
         assert_eq!(finished.code, Some(code), "{finished}");
-        let said = finished.stderr.contains("2 tests were skipped, `max_skipped` allows 1");
+        let said = finished.stderr.contains("2 tests skipped, `max_skipped` allows 1");
         assert_eq!(said, code == 13, "{finished}");
     }
 }

@@ -113,6 +113,25 @@ impl Stage {
         std::fs::read_to_string(self.run.workspace().join(name)).unwrap()
     }
 
+    /// The only record of a run that lies there: its path and its text.
+    pub(crate) fn run_record(&self) -> (String, String) {
+        let records = self.run_records();
+        assert_eq!(records.len(), 1, "{records:?}");
+        (records[0].clone(), self.read(&records[0]))
+    }
+
+    /// Where records of runs lie.
+    pub(crate) fn run_records(&self) -> Vec<String> {
+        let folder = ".granary/integration-test-runs";
+        let entries = std::fs::read_dir(self.run.workspace().join(folder)).unwrap();
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            format!("{folder}/{}", entry.unwrap().file_name().into_string().unwrap())
+        };
+        let mut records: Vec<String> = entries.map(name).collect();
+        records.sort();
+        records
+    }
+
     pub(crate) fn output(&self) -> Finished {
         self.run.output()
     }

@@ -96,7 +96,7 @@ fn what_never_comes_is_named_with_its_reason() {
     // An earlier step may have started what the teardown ends.
     assert!(!stage.has("ran") && stage.has("torn-down"));
     assert_eq!(stage.evidence_count(), 2, "FAILED, so that no older PASSED stands for this");
-    assert!(stage.read(".granary/integration-test-run.json").contains(r#""ended": "not-ready""#));
+    assert!(stage.run_record().1.contains(r#""ended": "not-ready""#));
 }
 
 #[test]

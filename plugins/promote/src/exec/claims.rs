@@ -14,7 +14,7 @@ use granary_suite::registry_failure;
 use jiff::Timestamp;
 
 use super::summary::Summary;
-use super::{Early, Promotion, Seen, Subject};
+use super::{Early, PlacedSet, Promotion, Seen};
 use crate::admission::OnSuperseded;
 use crate::facts::Look;
 use crate::plan::{Lists, claim_tag, set_write};
@@ -24,13 +24,15 @@ use crate::report;
 /// One run's way to its version.
 pub(super) struct Claims<'a> {
     promotion: &'a Promotion<'a>,
-    subject: &'a Subject,
+    subject: &'a PlacedSet,
     machine: Claiming,
     lists: Lists,
     /// What there is of the version that would be claimed, or is.
     look: Option<(Version, Look)>,
     /// What let the set in.
     evidence: Vec<TestRun>,
+    /// As of when. Copies into a target may lie between that and the claim.
+    judged_on: Timestamp,
     /// What will say so, of the version that was claimed last.
     summary: Option<Summary<'a>>,
     /// When the first claim was made, by a clock that only moves on.
@@ -41,7 +43,7 @@ impl<'a> Claims<'a> {
     /// Begins with lists that were just read.
     pub(super) fn new(
         promotion: &'a Promotion<'a>,
-        subject: &'a Subject,
+        subject: &'a PlacedSet,
         machine: Claiming,
         lists: Lists,
     ) -> Self {
@@ -52,6 +54,7 @@ impl<'a> Claims<'a> {
             lists: Lists::default(),
             look: None,
             evidence: Vec::new(),
+            judged_on: promotion.context.now(),
             summary: None,
             since: None,
         };
@@ -67,8 +70,8 @@ impl<'a> Claims<'a> {
         self.machine.adopt(version);
     }
 
-    pub(super) fn let_in_by(&mut self, evidence: Vec<TestRun>) {
-        self.evidence = evidence;
+    pub(super) fn let_in_by(&mut self, evidence: Vec<TestRun>, judged_on: Timestamp) {
+        (self.evidence, self.judged_on) = (evidence, judged_on);
     }
 
     /// The version that would be claimed, and what there is of it.
@@ -132,7 +135,8 @@ impl<'a> Claims<'a> {
     /// its own, and waiting for it afterwards would cost two round trips.
     async fn claim(&mut self, version: Version) -> Result<(), Failure> {
         self.promotion.context.stop.check()?;
-        let mut summary = self.promotion.sign_summary(self.subject, version, &self.evidence)?;
+        let mut summary =
+            self.promotion.sign_summary(self.subject, version, (&self.evidence, self.judged_on))?;
         let left = self.time_left();
         let bring = async {
             match &mut summary {

@@ -2,10 +2,13 @@
 
 use futures_util::future::{try_join, try_join_all};
 use granary_plugin::Failure;
-use granary_registry::{CopyOptions, PlanOptions, TransferPlan};
-use granary_suite::{Sending, registry_failure, target_failure, transfer_failure, transfer_progress};
+use granary_registry::{CopyOptions, LeaveOut, PlanOptions, TransferPlan};
+use granary_release::Version;
+use granary_suite::{
+    SUMMARY_VERSION, Sending, registry_failure, target_failure, transfer_failure, transfer_progress,
+};
 
-use super::{Manifests, Promotion, Subject};
+use super::{Manifests, PlacedSet, Promotion};
 use crate::places::{Place, Side};
 use crate::plan::Lists;
 use crate::sites::Target;
@@ -19,15 +22,17 @@ pub(crate) struct Copy {
 
 impl Promotion<'_> {
     /// Finds out what it takes to have every member in the target, with everything that refers to it. All of
-    /// it is known, and known to be taken there, before the first byte is sent.
+    /// it is known, and known to be taken there, before the first byte is sent. Summaries are left out, for each
+    /// version gets its own there; but that of a version that was let in before comes along (`summary_of`).
     ///
     /// # Errors
     /// If a registry fails, or the target is one that does not take this content.
     pub(super) async fn plan_content(
         &self,
-        subject: &Subject,
+        subject: &PlacedSet,
         manifests: &Manifests,
         lists: &Lists,
+        summary_of: Option<Version>,
     ) -> Result<Vec<Copy>, Failure> {
         let Some(target) = &self.sites.target else { return Ok(Vec::new()) };
         let target_is_new = matches!(lists.target, Some(None));
@@ -37,7 +42,9 @@ impl Promotion<'_> {
             let repository = &placed.member.repository;
             let top = &manifests[&placed.member.digest];
             let reading = async {
-                let options = CopyOptions { referrers: true };
+                let except = summary_of.map(|version| version.to_string());
+                let leave_out = Some(LeaveOut { annotation: SUMMARY_VERSION, except });
+                let options = CopyOptions { referrers: true, leave_out };
                 let content = self.sites.candidates.read_content_of(repository, top, &options).await;
                 content.map_err(registry_failure)
             };

@@ -7,7 +7,7 @@
 use granary_plugin::{Failure, Kind, Outcome};
 use granary_release::Version;
 
-use super::{Promotion, Subject};
+use super::{PlacedSet, Promotion};
 use crate::refusal::{let_in, not_admitted};
 use crate::report;
 use crate::wait::Wait;
@@ -19,7 +19,7 @@ impl Promotion<'_> {
     /// With exit code 16 where it would be let in or was; whatever leaves that open has its own code.
     pub(super) async fn control(
         &self,
-        subject: &Subject,
+        subject: &PlacedSet,
         promoted: Option<Version>,
         wait: &mut Wait,
     ) -> Result<Outcome, Failure> {
@@ -43,8 +43,8 @@ impl Promotion<'_> {
         }
     }
 
-    async fn evidence_of(&self, subject: &Subject, wait: &mut Wait) -> Result<(), Failure> {
-        let verdict = self.verdict(&subject.set).await?;
+    async fn evidence_of(&self, subject: &PlacedSet, wait: &mut Wait) -> Result<(), Failure> {
+        let (verdict, _) = self.verdict(&subject.set).await?;
         self.accept(&subject.set, verdict, wait).await.map(drop)
     }
 }

@@ -17,7 +17,7 @@ use granary_plugin::{Failure, Kind, Outcome};
 use granary_release::{TagKind, Version, VersionTags};
 use granary_suite::check_list;
 
-use super::{Manifests, Promotion, Subject};
+use super::{Manifests, PlacedSet, Promotion};
 use crate::plan::{Follow, Following, Held, Known, Lists, Write, follows};
 use crate::report;
 
@@ -34,7 +34,7 @@ impl Promotion<'_> {
     ///
     /// # Errors
     /// If a registry fails.
-    pub(super) async fn held(&self, subject: &Subject, version: Version) -> Result<Held, Failure> {
+    pub(super) async fn held(&self, subject: &PlacedSet, version: Version) -> Result<Held, Failure> {
         // Of the newest versions only the tags and places matter here, which every list gives.
         let all = follows(&self.settings.floating, &subject.places, version, &Lists::default());
         self.named(all.into_iter().flatten()).await
@@ -60,7 +60,7 @@ impl Promotion<'_> {
     /// If a registry fails.
     pub(super) async fn floating_left(
         &self,
-        subject: &Subject,
+        subject: &PlacedSet,
         version: Version,
         lists: &Lists,
         held: &Held,
@@ -81,7 +81,7 @@ impl Promotion<'_> {
     /// As [`Self::float`].
     pub(super) async fn float_again(
         &self,
-        subject: &Subject,
+        subject: &PlacedSet,
         version: Version,
         lists: &Lists,
     ) -> Result<Outcome, Failure> {
@@ -107,7 +107,7 @@ impl Promotion<'_> {
     /// If a registry fails or the run is stopped: the version itself is there.
     pub(super) async fn float(
         &self,
-        subject: &Subject,
+        subject: &PlacedSet,
         version: Version,
         manifests: &Manifests,
         held: Held,
@@ -122,7 +122,7 @@ impl Promotion<'_> {
 
     async fn follow(
         &self,
-        subject: &Subject,
+        subject: &PlacedSet,
         version: Version,
         mut manifests: Manifests,
         mut held: Held,
@@ -210,7 +210,7 @@ impl Promotion<'_> {
     }
 
     /// The floating tags that name this version where it is deployed from.
-    fn followers(&self, subject: &Subject, version: Version, lists: &Lists) -> Vec<Tag> {
+    fn followers(&self, subject: &PlacedSet, version: Version, lists: &Lists) -> Vec<Tag> {
         let released = subject.places.lead().released();
         let all = follows(&self.settings.floating, &subject.places, version, lists).into_iter().flatten();
         let ours = all.filter(|follow| follow.place == released && follow.newest == version);

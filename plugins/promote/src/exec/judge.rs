@@ -8,9 +8,10 @@ use granary_plugin::{Failure, Kind};
 use granary_release::claim::{Claimant, Claiming, Next, Wanted};
 use granary_release::{FoundSet, TagKind, TestRun, Verdict, Version};
 use granary_suite::{check_list, registry_failure};
+use jiff::Timestamp;
 
 use super::claims::Claims;
-use super::{Early, Manifests, Promotion, Subject};
+use super::{Early, Manifests, PlacedSet, Promotion};
 use crate::facts::accepted_line;
 use crate::places::Side;
 use crate::plan::Facts;
@@ -24,7 +25,7 @@ impl Promotion<'_> {
     /// overtaken need not be tested.
     pub(super) async fn judge<'a>(
         &'a self,
-        subject: &'a Subject,
+        subject: &'a PlacedSet,
         facts: Facts,
         wait: &mut Wait,
     ) -> Result<Option<(Claims<'a>, Manifests)>, Early> {
@@ -34,13 +35,14 @@ impl Promotion<'_> {
             async { Ok::<_, Early>(self.verdict(&subject.set).await) },
             async { Ok::<_, Early>(self.manifests(subject).await) },
         )?;
-        let Some(runs) = self.accept(&subject.set, verdict?, wait).await? else { return Ok(None) };
-        claims.let_in_by(runs);
+        let (verdict, judged_on) = verdict?;
+        let Some(runs) = self.accept(&subject.set, verdict, wait).await? else { return Ok(None) };
+        claims.let_in_by(runs, judged_on);
         Ok(Some((claims, manifests?)))
     }
 
     /// Feeds the protocol with what is known already.
-    fn claims<'a>(&'a self, subject: &'a Subject, facts: Facts) -> Claims<'a> {
+    fn claims<'a>(&'a self, subject: &'a PlacedSet, facts: Facts) -> Claims<'a> {
         let own = |version: &Version| {
             let own = facts.own_set(*version).is_some_and(|found| found.digest == subject.set.digest);
             own && facts.is_seen(*version)
@@ -62,7 +64,7 @@ impl Promotion<'_> {
 
     /// Reads until it is clear which version would be claimed, and what is there of it. A list may be older
     /// than the last promotion, so what is about to be written is looked at itself.
-    async fn find_version(&self, subject: &Subject, claims: &mut Claims<'_>) -> Result<(), Early> {
+    async fn find_version(&self, subject: &PlacedSet, claims: &mut Claims<'_>) -> Result<(), Early> {
         if let Wanted::Given(version) = self.wanted
             && claims.lists().shows(version)
             && !claims.lists().tags.sets.contains(&version)
@@ -89,7 +91,7 @@ impl Promotion<'_> {
 
     async fn look_at(
         &self,
-        subject: &Subject,
+        subject: &PlacedSet,
         claims: &mut Claims<'_>,
         version: Version,
     ) -> Result<(), Early> {
@@ -109,7 +111,7 @@ impl Promotion<'_> {
         Ok(())
     }
 
-    pub(super) async fn verdict(&self, found: &FoundSet) -> Result<Verdict, Failure> {
+    pub(super) async fn verdict(&self, found: &FoundSet) -> Result<(Verdict, Timestamp), Failure> {
         self.lookup().evidence(found, self.keys, &self.settings.evidence).await
     }
 
@@ -143,12 +145,12 @@ impl Promotion<'_> {
                     }
                 }
             }
-            verdict = self.verdict(found).await?;
+            (verdict, _) = self.verdict(found).await?;
         }
     }
 
     /// The bytes of everything that will be tagged, by digest: what is promoted is what was tested.
-    pub(super) async fn manifests(&self, subject: &Subject) -> Result<Manifests, Failure> {
+    pub(super) async fn manifests(&self, subject: &PlacedSet) -> Result<Manifests, Failure> {
         let registry = self.sites.registry(Side::Candidate);
         let fetch = subject.set.set.members.iter().map(|member| async move {
             let (place, digest) = (&member.repository, &member.digest);

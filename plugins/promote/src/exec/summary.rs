@@ -9,11 +9,12 @@ use granary_attest::bundle::sign_statement;
 use granary_attest::summary::SUMMARY;
 use granary_oci::{Descriptor, Digest};
 use granary_plugin::{Failure, Kind};
+use granary_registry::RegistryError;
 use granary_release::{FoundSet, TestRun, Version};
-use granary_suite::{PushedBundle, attach_pushed, push_bundle};
+use granary_suite::{PushedBundle, SUMMARY_VERSION, attach_pushed, push_bundle};
 use jiff::Timestamp;
 
-use super::{Promotion, Subject};
+use super::{PlacedSet, Promotion};
 use crate::places::{Place, Side};
 use crate::plan::Lists;
 use crate::refusal::hidden_signature;
@@ -36,12 +37,12 @@ impl Promotion<'_> {
     /// Signs for a version that is about to be claimed; `None` where there is no key.
     pub(super) fn sign_summary<'a>(
         &'a self,
-        subject: &'a Subject,
+        subject: &'a PlacedSet,
         version: Version,
-        evidence: &[TestRun],
+        (evidence, judged_on): (&[TestRun], Timestamp),
     ) -> Result<Option<Summary<'a>>, Failure> {
         let Some(key) = self.signing_key else { return Ok(None) };
-        let Subject { set, places } = subject;
+        let PlacedSet { set, places } = subject;
         let signed_on = self.context.now();
         let told = Told {
             version,
@@ -49,7 +50,7 @@ impl Promotion<'_> {
             operator: &self.settings.operator,
             released: self.sites.released(places, set.set.lead()),
             pipeline_url: self.context.ci.pipeline_url.clone(),
-            now: signed_on,
+            judged_on,
         };
         let bug = || Failure::new(Kind::Unexpected, "the summary cannot be written");
         let subjects = subjects(set).map_err(|error| bug().caused_by(error))?;
@@ -62,7 +63,7 @@ impl Promotion<'_> {
 
     /// Looks for signatures of cosign 2 that nobody would look at any more once a bundle is beside them. Only
     /// the lead's tags are at hand; to list the other members' would cost a request each.
-    pub(super) fn check_hidden_signatures(&self, subject: &Subject, lists: &Lists) -> Result<(), Failure> {
+    pub(super) fn check_hidden_signatures(&self, subject: &PlacedSet, lists: &Lists) -> Result<(), Failure> {
         let lead = subject.places.lead();
         let signature = format!("{}.sig", lead.member.digest.as_str().replace(':', "-"));
         let signature = signature.parse().expect("invariant: an algorithm and hex digits form a tag");
@@ -95,7 +96,8 @@ impl Summary<'_> {
             let registry = self.promotion.sites.registry(place.side);
             let pushed =
                 push_bundle(registry, &place.repository, SUMMARY, self.bundle.clone(), self.signed_on).await;
-            pushed.map_err(|failure| unsigned(place, failure))
+            let pushed = pushed.map_err(|error| unsigned(place, error))?;
+            Ok::<_, Failure>(pushed.with_annotation(SUMMARY_VERSION, &self.version.to_string()))
         });
         self.pushed = try_join_all(push).await?;
         Ok(())
@@ -113,7 +115,7 @@ impl Summary<'_> {
         let attach = self.attachments.iter().zip(&self.pushed).map(async |((place, subjects), pushed)| {
             let registry = self.promotion.sites.registry(place.side);
             let attached = attach_pushed(registry, pushed, subjects).await;
-            Ok::<_, Failure>((place, attached.map_err(|failure| unsigned(place, failure))?))
+            Ok::<_, Failure>((place, attached.map_err(|error| unsigned(place, error))?))
         });
         let attached = try_join_all(attach).await?;
         let lead = &self.set.set.lead().repository;
@@ -135,12 +137,7 @@ impl Summary<'_> {
     }
 }
 
-fn unsigned(place: &Place, failure: Failure) -> Failure {
-    let failure = match place.side {
-        Side::Candidate => failure,
-        Side::Target => {
-            failure.hint("this was the target: `target_registry`, `target_username`, `target_password`")
-        }
-    };
-    failure.hint("nobody can see the version: its signed summary comes first; run it again")
+fn unsigned(place: &Place, error: RegistryError) -> Failure {
+    place.side.failure()(error)
+        .hint("nobody can see the version: its signed summary comes first; run it again")
 }

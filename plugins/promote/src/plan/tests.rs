@@ -195,6 +195,25 @@ fn members_before_the_lead_and_the_target_before_the_candidates() {
     );
 }
 
+/// Each side's floating tags follow that side's own list.
+#[test]
+fn floating_tags_follow_the_list_of_their_side() {
+    let set = found('a', "0.1.1-rc.5", "a");
+    let places = Places::new(&set.set, Some((&template("prod/{name}"), false))).unwrap();
+    let floating = crate::floating::Floating::parse_all(&["latest".to_owned()]).unwrap();
+    let newest = |candidates: &[&str], target: &[&str]| -> Vec<(Side, String)> {
+        let lists = Lists { tags: read(candidates), target: Some(Some(read(target))) };
+        let all = follows(&floating, &places, version("0.1.1"), &lists).concat();
+        let lead = all.into_iter().filter(|follow| follow.place.repository.as_str().ends_with("app"));
+        lead.map(|follow| (follow.place.side, follow.newest.to_string())).collect()
+    };
+    let told = |target: &str, candidates: &str| {
+        vec![(Side::Target, target.to_owned()), (Side::Candidate, candidates.to_owned())]
+    };
+    assert_eq!(newest(&["0.1.1"], &["0.1.1", "0.3.0"]), told("0.3.0", "0.1.1"));
+    assert_eq!(newest(&["0.1.1", "0.2.0"], &["0.1.1"]), told("0.1.1", "0.2.0"));
+}
+
 #[test]
 fn places_in_the_target() {
     let set = found('a', "0.1.1-rc.5", "a");

@@ -50,7 +50,7 @@ pub const OWN: Group = Group {
         Setting::new(
             "branches",
             Form::List,
-            "The branches whose commits may be promoted; `*` stands for any characters.",
+            "The branches whose commits may be promoted; `*` stands for any characters, `?` for one.",
         )
         .default_told("the default branch")
         .loosening(),

@@ -3,8 +3,7 @@
 use granary_oci::{Digest, Repository};
 use granary_release::{EvidenceRules, FoundSet, TestOutcome, TestRun, Verdict, Version, judge};
 use granary_suite::SignedSummary;
-
-use super::show::at;
+use jiff::Timestamp;
 
 /// What was read about a release set.
 #[derive(Clone, Debug)]
@@ -59,12 +58,6 @@ pub(super) struct Broken {
     pub(super) needed: String,
 }
 
-/// A chain that holds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
-    pub(super) version: Version,
-}
-
 impl Chain {
     /// The test runs that the summary names.
     pub(super) fn named(&self) -> impl Iterator<Item = &TestRun> {
@@ -77,21 +70,26 @@ impl Chain {
         evidence.into_iter().any(|evidence| evidence.bundle == run.bundle.as_str())
     }
 
-    /// Failed tests that were over when the summary was signed, and that it passes over. They may have been
-    /// attached later: that is for a person to judge.
+    /// Failed tests that were over when the summary was signed, and that it should have named: no later run of
+    /// their environment is named instead. They may have been attached later: that is for a person to judge.
     pub(super) fn passed_over(&self) -> impl Iterator<Item = &TestRun> {
         let time = self.summary.as_ref().map(|summary| summary.summary.time_verified);
         self.runs.iter().filter(move |run| {
-            let failed = run.result == TestOutcome::Failed || !run.failed.is_empty();
-            failed && time.is_some_and(|time| run.finished_on <= time) && !self.names(run)
+            let counted = time.is_some_and(|time| run.finished_on <= time) && !self.outdated(run);
+            run.outcome() == TestOutcome::Failed && counted && !self.names(run)
         })
     }
 
-    /// Whether both chains hold.
+    /// Whether the summary names a later run of the same environment, where the newest decides.
+    fn outdated(&self, run: &TestRun) -> bool {
+        self.named().any(|named| named.environment == run.environment && named.finished_on > run.finished_on)
+    }
+
+    /// Whether both chains hold; the version that they hold for.
     ///
     /// # Errors
     /// The first thing that does not fit.
-    pub(super) fn holds(&self, rules: &EvidenceRules) -> Result<Held, Broken> {
+    pub(super) fn holds(&self, rules: &EvidenceRules) -> Result<Version, Broken> {
         let set = &self.found.digest;
         if let Some(image) = &self.image
             && !self.found.set.members.iter().any(|member| member.digest == image.digest)
@@ -146,10 +144,6 @@ impl Chain {
                 return broken("summary.set", found, format!("{what} {needed}"));
             }
         }
-        if !signed.subjects.contains(&self.found.digest) {
-            let found = format!("summary {} does not name the set as a subject", signed.bundle);
-            return broken("summary.set", found, self.found.digest.to_string());
-        }
         Ok(())
     }
 
@@ -171,7 +165,7 @@ impl Chain {
             let says = (told.environment.as_str(), told.result.to_string(), told.finished_on);
             let is = (run.environment.as_str(), run.result.to_string(), run.finished_on);
             if says != is {
-                let shown = |(environment, result, time): (&str, String, jiff::Timestamp)| {
+                let shown = |(environment, result, time): (&str, String, Timestamp)| {
                     format!("{result} in `{environment}`, finished {}", at(time))
                 };
                 let found = format!("the summary calls evidence {bundle} {}", shown(says));
@@ -183,7 +177,7 @@ impl Chain {
     }
 
     /// The version that the summary let in is this set's, everywhere.
-    fn published(&self, signed: &SignedSummary) -> Result<Held, Broken> {
+    fn published(&self, signed: &SignedSummary) -> Result<Version, Broken> {
         let told = &signed.summary.promotion.version;
         let Some(version) = self.version.filter(|version| version.to_string() == *told) else {
             let needed = self.version.map_or_else(|| "X.Y.Z".to_owned(), |version| version.to_string());
@@ -212,8 +206,13 @@ impl Chain {
                 None => return broken("version.tag", format!("{place} is not there"), wanted.to_string()),
             }
         }
-        Ok(Held { version })
+        Ok(version)
     }
+}
+
+/// A time to the second.
+pub(crate) fn at(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn broken<T>(rule: &'static str, found: String, needed: impl Into<String>) -> Result<T, Broken> {

@@ -1,13 +1,17 @@
 //! From whatever was asked about to its release set.
 
-use granary_oci::{Digest, RawManifest, Repository, TagOrDigest, media_type};
+use granary_oci::{Digest, RawManifest, Repository, Tag, TagOrDigest, media_type};
 use granary_plugin::{Failure, Kind};
 use granary_release::{FoundSet, SET_ARTIFACT_TYPE, TagKind, Version};
-use granary_suite::{Collected, Subject, collect, pipeline_commit, set_failure};
+use granary_suite::{Collected, SignedSummary, Subject, collect, pipeline_commit, set_failure};
 
 use super::chain::Image;
+use super::read::version_of;
 use super::{Asked, Verification};
 use crate::places::{Place, Side};
+
+/// How many sets of a commit are asked about, from the newest on.
+const MOST_REBUILDS: usize = 10;
 
 /// A set, and how it was found.
 pub(super) struct Found {
@@ -25,8 +29,8 @@ impl Verification<'_> {
         match &self.settings.asked {
             Asked::Version(version) => self.of_version(*version).await,
             Asked::Set(subject) => self.of_subject(subject).await,
-            Asked::Content { sides, repository, target } => {
-                self.of_content(sides, repository.as_ref(), target).await
+            Asked::Content { sides, repository, target, tag } => {
+                self.of_content(sides, repository.as_ref(), target, tag.as_ref()).await
             }
         }
     }
@@ -51,14 +55,13 @@ impl Verification<'_> {
         };
         let commit = pipeline.as_ref().map(|pipeline| &pipeline.id);
         match self.sites.records.select(subject, commit).await? {
-            Some(set) => Ok(Found { set, image: None }),
+            Some(set) => {
+                let by_commit = matches!(subject, Subject::Pipeline | Subject::Commit(_));
+                let set = if by_commit { self.promoted_of(set).await? } else { set };
+                Ok(Found { set, image: None })
+            }
             None => {
-                let what = match (subject, commit) {
-                    (Subject::Commit(commit), _) => format!("commit `{commit}`"),
-                    (Subject::Candidate(candidate), _) => format!("candidate {candidate}"),
-                    (_, Some(commit)) => format!("commit {commit}"),
-                    _ => "this pipeline".to_owned(),
-                };
+                let what = subject.told(commit);
                 let found = format!("{} has nothing published for {what}", self.sites.lead());
                 Err(unknown("set", found, "a release set written by registry-push"))
             }
@@ -70,6 +73,7 @@ impl Verification<'_> {
         sides: &[Side],
         repository: Option<&Repository>,
         target: &TagOrDigest,
+        tag: Option<&Tag>,
     ) -> Result<Found, Failure> {
         let mut looked_in = Vec::new();
         for &side in sides {
@@ -79,7 +83,11 @@ impl Verification<'_> {
             };
             let place = Place { side, repository: repository.unwrap_or(lead).clone() };
             let found = self.sites.registry(side).manifest(&place.repository, target).await;
-            match found.map_err(side.failure())? {
+            let found = found.map_err(side.failure())?;
+            if let (Some(raw), Some(tag)) = (&found, tag) {
+                self.check_tag(&place, tag, raw.digest()).await?;
+            }
+            match found {
                 Some(raw) if is_set(&raw) => {
                     return Ok(Found { set: FoundSet::read(raw).map_err(set_failure)?, image: None });
                 }
@@ -93,13 +101,27 @@ impl Verification<'_> {
         ))
     }
 
-    /// What is attached to an image names its set: the newest promotion, else the newest test.
+    /// `repository:tag@digest` says that the tag names the digest.
+    async fn check_tag(&self, place: &Place, tag: &Tag, digest: &Digest) -> Result<(), Failure> {
+        let registry = self.sites.registry(place.side);
+        let named = registry.head_manifest(&place.repository, &TagOrDigest::from(tag)).await;
+        let named = named.map_err(place.side.failure())?.map(|named| named.digest);
+        if named.as_ref() == Some(digest) {
+            return Ok(());
+        }
+        let place = self.sites.name(place);
+        let named = named.map_or_else(|| "is not there".to_owned(), |named| format!("names {named}"));
+        Err(unknown("version.tag", format!("{place}:{tag} {named}"), digest.as_str()))
+    }
+
+    /// What is attached to an image names its set; see [`Self::set_of`].
     async fn of_image(&self, place: &Place, raw: &RawManifest) -> Result<Found, Failure> {
         let digest = raw.digest();
         let image = Image { place: self.sites.name(place), digest: digest.clone() };
         let registry = self.sites.registry(place.side);
         let attached = collect(registry, &place.repository, digest, self.testers, self.promoters).await?;
-        let Some(set) = self.set_of(&attached) else { return Err(no_way_up(&image, raw, &attached)) };
+        self.tell_unread(&attached, digest);
+        let Some(set) = self.set_of(&attached).await? else { return Err(no_way_up(&image, raw, &attached)) };
         match self.sites.records.set(&TagOrDigest::from(&set)).await? {
             Some(set) => Ok(Found { set, image: Some(image) }),
             None => {
@@ -113,15 +135,52 @@ impl Verification<'_> {
         }
     }
 
-    fn set_of(&self, attached: &Collected) -> Option<Digest> {
-        let wanted = self.settings.version.map(|version| version.to_string());
-        let summaries = attached.summaries.iter().map(|signed| &signed.summary);
-        let summaries = summaries
-            .filter(|summary| wanted.as_ref().is_none_or(|wanted| summary.promotion.version == *wanted));
-        let promoted = summaries.max_by_key(|summary| summary.time_verified);
-        match promoted {
-            Some(summary) => summary.promotion.set.parse().ok(),
+    /// The newest promotion that a version came of, else the newest that died before, else the newest test.
+    async fn set_of(&self, attached: &Collected) -> Result<Option<Digest>, Failure> {
+        let wanted = self.settings.version;
+        let told = |signed: &SignedSummary| {
+            let version = version_of(signed)?;
+            let set: Digest = signed.summary.promotion.set.parse().ok()?;
+            let fits = wanted.is_none_or(|wanted| version == wanted);
+            fits.then_some((version, set, signed.summary.time_verified))
+        };
+        let told: Vec<_> = attached.summaries.iter().filter_map(told).collect();
+        let holders = self.holders(told.iter().map(|(version, ..)| *version)).await?;
+        let became =
+            |version: &Version, set: &Digest| holders.get(version).cloned().flatten().as_ref() == Some(set);
+        let promoted = told.iter().max_by_key(|(version, set, time)| (became(version, set), *time));
+        Ok(match promoted {
+            Some((_, set, _)) => Some(set.clone()),
             None => attached.runs.iter().max_by_key(|run| run.finished_on).map(|run| run.set.clone()),
+        })
+    }
+
+    /// Of the sets of one commit the newest that a version came of; `newest` where none did. A commit that was
+    /// built again after its promotion has a newer set, which nobody promoted.
+    async fn promoted_of(&self, newest: FoundSet) -> Result<FoundSet, Failure> {
+        if newest.set.replaces.is_none() {
+            return Ok(newest);
+        }
+        let lineage = self.sites.records.lineage(newest.clone()).await?;
+        for found in lineage.into_iter().take(MOST_REBUILDS) {
+            let lead = self.sites.lead();
+            let attached =
+                collect(&self.sites.candidates, lead, &found.digest, self.testers, self.promoters).await?;
+            let versions = attached.summaries.iter().filter_map(version_of);
+            let holders = self.holders(versions.chain(self.settings.version)).await?;
+            if holders.values().any(|holder| holder.as_ref() == Some(&found.digest)) {
+                return Ok(found);
+            }
+        }
+        Ok(newest)
+    }
+
+    pub(super) fn tell_unread(&self, collected: &Collected, digest: &Digest) {
+        if collected.unread > 0 {
+            self.context.output.info(format_args!(
+                "{} older summaries on {digest} were not read; `as_version` alone asks about any version",
+                collected.unread
+            ));
         }
     }
 }

@@ -14,7 +14,7 @@ use super::chain::{Chain, Tagged};
 use super::find::Found;
 
 /// What `set-<X.Y.Z>` names, by version.
-type Holders = BTreeMap<Version, Option<Digest>>;
+pub(super) type Holders = BTreeMap<Version, Option<Digest>>;
 
 impl Verification<'_> {
     /// Reads both chains of a set.
@@ -26,6 +26,7 @@ impl Verification<'_> {
         let lead = self.sites.lead().clone();
         let collected =
             collect(&self.sites.candidates, &lead, &found.digest, self.testers, self.promoters).await?;
+        self.tell_unread(&collected, &found.digest);
         let mut runs = collected.runs;
         runs.sort_by(|one, other| {
             (&one.environment, one.finished_on).cmp(&(&other.environment, other.finished_on))
@@ -43,7 +44,11 @@ impl Verification<'_> {
         Ok(Chain { lead, found, image, runs, ignored, summary, others, version, holder, tags })
     }
 
-    async fn holders(&self, versions: impl Iterator<Item = Version>) -> Result<Holders, Failure> {
+    /// Which sets became these versions.
+    ///
+    /// # Errors
+    /// If the registry fails.
+    pub(super) async fn holders(&self, versions: impl Iterator<Item = Version>) -> Result<Holders, Failure> {
         let mut versions: Vec<Version> = versions.collect();
         versions.sort_unstable();
         versions.dedup();
@@ -94,6 +99,6 @@ impl Verification<'_> {
     }
 }
 
-fn version_of(signed: &SignedSummary) -> Option<Version> {
+pub(super) fn version_of(signed: &SignedSummary) -> Option<Version> {
     signed.summary.promotion.version.parse().ok()
 }

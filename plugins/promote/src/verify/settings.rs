@@ -1,14 +1,31 @@
 //! What a verification is asked: fewer settings than a promotion has, and one more.
 
-use granary_oci::{Repository, TagOrDigest, without_userinfo};
+use granary_oci::{Repository, Tag, TagOrDigest, without_userinfo};
 use granary_plugin::{Ci, Reader};
 use granary_release::{EvidenceRules, Version};
 use granary_suite::{RegistrySettings, Subject, TargetSettings};
 
 use crate::places::Side;
-use crate::settings::{TrustedKeys, evidence_rules, key_list};
+use crate::settings::{TrustedKeys, as_version, evidence_rules, key_list};
 
 const ACCEPTED: &str = "`X.Y.Z-rc.N`, a tag, `sha256:…`, or `repository@sha256:…`";
+
+/// What only a promotion heeds. Of `branches` above all nobody must believe that it was looked at here.
+const WITHOUT_EFFECT: &[&str] = &[
+    "tag_prefix",
+    "on_taken",
+    "on_superseded",
+    "allow_older",
+    "branches",
+    "wait_for_evidence",
+    "negative_control",
+    "floating",
+    "signing_key",
+    "signing_key_password",
+    "protect_sig",
+    "operator",
+    "verify",
+];
 
 /// What a verification is asked.
 #[derive(Clone, Debug)]
@@ -44,17 +61,20 @@ pub enum Asked {
         repository: Option<Repository>,
         /// Under what.
         target: TagOrDigest,
+        /// The tag that has to name the digest, where both were given.
+        tag: Option<Tag>,
     },
 }
 
 /// Reads the settings. Pure.
 pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
+    reader.refuse(WITHOUT_EFFECT, "without effect on `verify`", "with `action: promote` only");
     let registry = RegistrySettings::resolve(reader, ci);
     let target = TargetSettings::resolve(reader, registry.as_ref());
     let trusted_keys = key_list(reader, "trusted_keys");
     let promoter_keys = key_list(reader, "promoter_keys");
     let evidence = evidence_rules(reader);
-    let version = version(reader);
+    let version = as_version(reader);
     let hosts = Hosts { registry: registry.as_ref(), target: target.as_ref().and_then(Option::as_ref) };
     let (asked, version) = asked(reader, ci, &hosts, version?)?;
     Some(Settings {
@@ -68,21 +88,6 @@ pub fn resolve(reader: &mut Reader<'_>, ci: &Ci) -> Option<Settings> {
     })
 }
 
-fn version(reader: &mut Reader<'_>) -> Option<Option<Version>> {
-    if !reader.is_set("as_version") {
-        return Some(None);
-    }
-    let text = reader.version_like("as_version")?;
-    match text.trim().parse() {
-        Ok(version) => Some(Some(version)),
-        Err(error) => {
-            let error: granary_release::ParseVersionError = error;
-            reader.reject("as_version", error.to_string(), "X.Y.Z in quotes");
-            None
-        }
-    }
-}
-
 fn asked(
     reader: &mut Reader<'_>,
     ci: &Ci,
@@ -92,6 +97,14 @@ fn asked(
     let named = reader.is_set("candidate") || reader.is_set("commit");
     if let (Some(version), false) = (version, named) {
         return Some((Asked::Version(version), Some(version)));
+    }
+    if !named && ci.commit_sha.is_none() {
+        reader.reject(
+            "as_version",
+            "nothing says what to verify",
+            "one of `as_version`, `candidate`, `commit`",
+        );
+        return None;
     }
     let text = reader.version_like("candidate").unwrap_or_default();
     let asked = match text.contains('/') {
@@ -111,7 +124,9 @@ fn asked(
     };
     let told = match &asked {
         Asked::Version(version) => Some(*version),
-        Asked::Content { target: TagOrDigest::Tag(tag), .. } => tag.as_str().parse().ok(),
+        Asked::Content { target: TagOrDigest::Tag(tag), .. } | Asked::Content { tag: Some(tag), .. } => {
+            tag.as_str().parse().ok()
+        }
         _ => None,
     };
     match (told, version) {
@@ -136,24 +151,29 @@ impl Hosts<'_> {
     }
 
     fn in_lead(&self, target: TagOrDigest) -> Asked {
-        Asked::Content { sides: self.sides(), repository: None, target }
+        Asked::Content { sides: self.sides(), repository: None, target, tag: None }
     }
 
     /// `[host/]repository@digest` or `[host/]repository:tag`, as container runtimes print it.
     fn reference(&self, text: &str) -> Result<Asked, String> {
-        let (place, target) = match (text.split_once('@'), text.rsplit_once(':')) {
+        let (place, target, beside) = match (text.split_once('@'), text.rsplit_once(':')) {
             (Some((place, digest)), _) => {
-                // `repository:tag@digest`: the digest decides.
+                // `repository:tag@digest`: the digest decides, and the tag has to name it.
                 let path = place.rfind('/').unwrap_or_default();
-                let tag = place[path..].find(':').map_or(place.len(), |tag| path + tag);
-                (&place[..tag], digest.parse().map(TagOrDigest::Digest).map_err(|_| digest))
+                let (place, tag) = match place[path..].find(':') {
+                    Some(tag) => (&place[..path + tag], Some(&place[path + tag + 1..])),
+                    None => (place, None),
+                };
+                (place, digest.parse().map(TagOrDigest::Digest).map_err(|_| digest), tag)
             }
             (None, Some((place, tag))) if !tag.contains('/') => {
-                (place, tag.parse().map(TagOrDigest::Tag).map_err(|_| tag))
+                (place, tag.parse().map(TagOrDigest::Tag).map_err(|_| tag), None)
             }
             _ => return Err("a repository without tag or digest".to_owned()),
         };
-        let target = target.map_err(|found| format!("`{}` is no tag or digest", without_userinfo(found)))?;
+        let refused = |found| format!("`{}` is no tag or digest", without_userinfo(found));
+        let target = target.map_err(refused)?;
+        let tag = beside.map(|tag| tag.parse().map_err(|_| refused(tag))).transpose()?;
         let of = |host: &str| {
             let is = |known: &granary_oci::RegistryHost| known.as_str().eq_ignore_ascii_case(host);
             let candidates = self.registry.filter(|registry| is(&registry.host)).map(|_| Side::Candidate);
@@ -169,7 +189,7 @@ impl Hosts<'_> {
             _ => (self.sides(), place),
         };
         let repository: Repository = path.parse().map_err(|error| format!("{error}"))?;
-        Ok(Asked::Content { sides, repository: Some(repository), target })
+        Ok(Asked::Content { sides, repository: Some(repository), target, tag })
     }
 }
 
@@ -211,12 +231,17 @@ mod tests {
                 Ok(digest) => TagOrDigest::Digest(digest),
                 Err(_) => TagOrDigest::Tag(target.parse().unwrap()),
             },
+            tag: None,
         };
         let one = [Side::Candidate];
         let two = [Side::Candidate, Side::Target];
         let version = Asked::Version("1.5.0".parse().unwrap());
         let with_host = format!("registry.test:5000/acme/web@{digest}");
         let in_target = format!("prod.test/live/web:1.5.0@{digest}");
+        let mut tag_and_digest = content(&[Side::Target], Some("live/web"), &digest);
+        if let Asked::Content { tag, .. } = &mut tag_and_digest {
+            *tag = Some("1.5.0".parse().unwrap());
+        }
         type Row<'a> = (&'a [(&'a str, &'a str)], Asked, Option<&'a str>);
         let table: [Row<'_>; 10] = [
             (&[("as_version", "1.5.0")], version.clone(), Some("1.5.0")),
@@ -236,11 +261,7 @@ mod tests {
                 content(&two, Some("acme/web"), "1.5.0"),
                 Some("1.5.0"),
             ),
-            (
-                &[("candidate", &in_target), ("target_registry", "prod.test")],
-                content(&[Side::Target], Some("live/web"), &digest),
-                None,
-            ),
+            (&[("candidate", &in_target), ("target_registry", "prod.test")], tag_and_digest, Some("1.5.0")),
         ];
         for (pairs, asked, version) in table {
             let settings = with(pairs).unwrap();
@@ -257,7 +278,10 @@ mod tests {
         let errors = reader.finish(settings).unwrap_err().0;
         let names: Vec<String> =
             errors.iter().map(|error| error.to_string().split(':').next().unwrap().to_owned()).collect();
-        assert_eq!(names, ["registry", "repo", "trusted_keys", "promoter_keys", "commit"]);
+        assert_eq!(names, ["registry", "repo", "trusted_keys", "promoter_keys", "as_version"]);
+        let asked =
+            "as_version: nothing says what to verify; accepted: one of `as_version`, `candidate`, `commit`";
+        assert_eq!(errors.last().unwrap().to_string(), asked);
         for (pairs, told) in [
             (
                 &[("candidate", "elsewhere.test/acme/app:1.5.0")][..],
@@ -284,6 +308,16 @@ mod tests {
         ] {
             assert_eq!(refused(pairs), [told], "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn what_only_a_promotion_heeds_is_refused() {
+        let given: Vec<(&str, &str)> = WITHOUT_EFFECT.iter().map(|name| (*name, "1")).collect();
+        let told = refused(&[&given[..], &[("as_version", "1.5.0")]].concat());
+        let refusals = told.iter().filter(|told| told.contains("without effect on `verify`"));
+        assert_eq!(refusals.count(), WITHOUT_EFFECT.len(), "{told:?}");
+        let one = refused(&[("as_version", "1.5.0"), ("floating", "latest")]);
+        assert_eq!(one, ["floating: without effect on `verify`; accepted: with `action: promote` only"]);
     }
 
     #[test]

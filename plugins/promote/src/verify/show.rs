@@ -2,12 +2,11 @@
 
 use granary_attest::summary::{Policy, Summary};
 use granary_plugin::{Context, Failure, Kind};
-use granary_release::{FoundSet, TestRun};
+use granary_release::{FoundSet, TestRun, Version};
 use granary_suite::{SignedSummary, note_set_in, note_tags};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::chain::{Broken, Chain, Held, Tagged};
+use super::chain::{Broken, Chain, Tagged, at};
 use crate::sites::Sites;
 
 /// Prints what was read, whether it fits or not, and notes it.
@@ -23,12 +22,21 @@ pub(super) fn chain(context: &Context, sites: &Sites, chain: &Chain) -> Result<(
     for line in lines(chain) {
         context.output.print(one_line(&line));
     }
+    if let (Some(version), Some(signed)) = (chain.version, &chain.summary) {
+        let (looked_at, resource) = (&places, &signed.summary.resource_uri);
+        let looked_at = format!("oci://{}:{version}", sites.released(looked_at, chain.found.set.lead()));
+        if *resource != looked_at {
+            context.output.warn(one_line(&format!(
+                "production is {resource}; it was not looked at: set `target_registry`/`target_repo`"
+            )));
+        }
+    }
     for reason in &chain.ignored {
         context.output.info(one_line(&format!("does not count: {reason}")));
     }
     for run in chain.passed_over() {
         context.output.warn(one_line(&format!(
-            "failed tests that were over when the summary was signed, and that it does not name: {}",
+            "failed tests that were over when the summary was signed, and that it does not name, nor a later run there: {}",
             told(run)
         )));
     }
@@ -36,8 +44,7 @@ pub(super) fn chain(context: &Context, sites: &Sites, chain: &Chain) -> Result<(
 }
 
 /// Says that it holds. Only then the version is noted as a tag of the images.
-pub(super) fn held(context: &Context, chain: &Chain, held: &Held) {
-    let version = held.version;
+pub(super) fn held(context: &Context, chain: &Chain, version: Version) {
     note_tags(context, &[granary_release::TagKind::Version(version).tag()]);
     let count = chain.named().count();
     let runs = if count == 1 { "1 test run".to_owned() } else { format!("{count} test runs") };
@@ -119,6 +126,7 @@ fn summary_lines(signed: &SignedSummary) -> Vec<String> {
             promotion.operator.name
         ),
     ];
+    lines.push(format!("  resource {}", signed.summary.resource_uri));
     lines.push(match &promotion.policy {
         Policy::Unprotected => "  policy unprotected".to_owned(),
         Policy::File { uri, digest } => format!("  policy {uri} ({digest})"),
@@ -170,6 +178,7 @@ fn record(chain: &Chain) -> Value {
             "bundle": signed.bundle.to_string(),
             "key": signed.key,
             "time": signed.summary.time_verified.to_string(),
+            "resource": signed.summary.resource_uri,
             "promotion": promotion,
         })
     };
@@ -208,11 +217,6 @@ fn record(chain: &Chain) -> Value {
         "tags": chain.tags.iter().map(tag).collect::<Vec<_>>(),
         "ignored": chain.ignored,
     })
-}
-
-/// A time to the second.
-pub(super) fn at(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// What a registry or a signer wrote, without line ends: it must not look like lines of ours.

@@ -78,6 +78,7 @@ fn a_short_commit_that_is_ambiguous_or_unknown() {
     --- stderr
     error: acme/app has nothing published for commit `1234567`
     hint: registry-push publishes a commit; `wait_for_evidence` waits for a pipeline that still does
+    hint: if it is published elsewhere: `repo` and `lead` say in which repository the sets lie
     ");
     let unknown = by_hand(&registry).plugin("candidate", "9.9.9-rc.1").output();
     nothing_written(&registry, &unknown, 14);
@@ -87,6 +88,7 @@ fn a_short_commit_that_is_ambiguous_or_unknown() {
     --- stderr
     error: acme/app has nothing published for candidate 9.9.9-rc.1
     hint: registry-push publishes a commit; `wait_for_evidence` waits for a pipeline that still does
+    hint: if it is published elsewhere: `repo` and `lead` say in which repository the sets lie
     ");
 }
 

@@ -13,7 +13,7 @@ const TABLE: Table = Table::new(<promote::Promote as Plugin>::GROUPS);
 fn the_settings_table_is_current() {
     let page = splice(PAGE, &render(&TABLE)).unwrap();
     assert!(page == PAGE, "`cargo run -q -p promote -- --settings-markdown` has another table than docs.md");
-    assert!(PAGE.contains(docs::BEGIN) && PAGE.starts_with("---\nname: promote\n"));
+    assert!(PAGE.contains(docs::BEGIN) && PAGE.starts_with("---\nname: Granary promote\n"));
 }
 
 /// Lines of each YAML block.
@@ -24,7 +24,7 @@ fn examples() -> Vec<Vec<&'static str>> {
 #[test]
 fn every_example_uses_settings_that_exist_and_lists_them_in_only() {
     let examples = examples();
-    assert_eq!(examples.len(), 9);
+    assert_eq!(examples.len(), 8);
     for lines in examples {
         let shown = lines.join("\n");
         let start = lines.iter().position(|line| *line == "    settings:").unwrap();

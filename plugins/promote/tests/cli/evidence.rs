@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::world::{Evidence, Release, nothing_written, promote, refusal, told, until};
+use crate::world::{Evidence, Release, nothing_written, promote, refusal, tested, told, until};
 
 /// What a run says where `evidence` is all that there is.
 fn refused(evidence: &[Evidence]) -> (String, serde_json::Value) {
@@ -70,10 +70,23 @@ fn of_another_set() {
     exit code 14
     --- stdout
     --- stderr
-    error: refusing to promote 0.1.1-rc.11: evidence for set [DIGEST] (environment `integration`, key `zpfsINQ2YaGbIVyy43ammNC0qiqltMeFTpFr0FCC/O4=`)
-    hint: needed: evidence for set [DIGEST]
+    error: refusing to promote 0.1.1-rc.11: no test evidence for set [DIGEST] signed by a trusted key
+    hint: needed: a test-result statement signed by a key in `trusted_keys`
+    hint: `log_level: debug` names the bundles that do not count, and why
     ");
-    assert_eq!(refusal["rule"], "evidence.subject");
+    assert_eq!(refusal["rule"], "evidence");
+}
+
+/// Whoever may push must not be able to keep a tested set out.
+#[test]
+fn of_another_set_beside_its_own() {
+    let (release, other) = (Release::new("0.1.1-rc.11"), Release::of('b', "0.1.1-rc.12", 12));
+    let registry = tested(&release);
+    let failed = Evidence { failed: vec!["orders"], result: Outcome::Failed, ..Evidence::default() };
+    Evidence { speaks_of: Some(other), environment: "load", ..failed }.attach(&registry, &release);
+    let done = promote("push", &registry).plugin("log_level", "debug").output();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.to_string().contains("as a subject"), "{done}");
 }
 
 /// The set's digest covers its members' digests, and cosign signs one subject.

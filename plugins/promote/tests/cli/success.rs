@@ -173,7 +173,7 @@ fn what_was_begun_is_finished_without_being_judged_again() {
     assert_snapshot!(told(&run.output()), @r"
     exit code 0
     --- stdout
-    0.1.1 was let in by an earlier run that did not finish; finishing it without judging again
+    0.1.1 is let in already; bringing it to where it is missing, without judging again
     acme/app:0.1.1 → [DIGEST] ([TIME])
     acme/web:validated-7a77c59 → [DIGEST] ([TIME])
     acme/app:validated-7a77c59 → [DIGEST] ([TIME])

@@ -8,8 +8,8 @@ use insta::assert_snapshot;
 use serde_json::json;
 
 use crate::world::{
-    Evidence, PROMOTER, Release, TRUSTED, by_hand, filtered, key, nothing_written, promote, refusal, signing,
-    summaries, tested, tested_on, told, until,
+    Evidence, PROMOTER, Release, TRUSTED, UNCHANGED, by_hand, filtered, key, nothing_written, promote,
+    refusal, signing, summaries, tested, tested_on, told, until,
 };
 
 fn pair() -> Release {
@@ -157,6 +157,25 @@ fn where_it_cannot_be_attached_nobody_sees_the_version() {
     }
 }
 
+/// One hint says what to mend, and it names the settings of the side that refused.
+#[test]
+fn where_the_target_refuses_it_the_hint_is_about_the_target() {
+    let candidates = tested(&Release::new("0.1.1-rc.11"));
+    let target = Registry::start(Options::default());
+    let denied = Action::Status { code: 401, headers: Vec::new(), body: String::new() };
+    // The image itself is the first.
+    target.fault(Fault::on("PUT", "/v2/prod/app/manifests/sha256:", denied).after(1).times(usize::MAX));
+    let run = signing(promote("push", &candidates))
+        .plugin("target_registry", &target.host())
+        .plugin("target_repo", "prod/app");
+    let failed = run.output();
+    assert_eq!(failed.code, Some(18), "{failed}");
+    let hints: Vec<&str> = failed.stderr.lines().filter(|line| line.starts_with("hint: ")).collect();
+    assert_eq!(hints.len(), 2, "{failed}");
+    assert!(hints[0].starts_with("hint: check `target_username` and `target_password`"), "{failed}");
+    assert!(hints[1].starts_with("hint: nobody can see the version"), "{failed}");
+}
+
 trait Keys {
     fn concat_keys(self) -> Vec<String>;
 }
@@ -209,6 +228,9 @@ fn an_encrypted_key_needs_its_password() {
         let run = promote("push", &registry).plugin("signing_key", &pem);
         run.plugin("signing_key_password", password).output()
     };
+    let nowhere = promote("push", &registry).plugin("signing_key", "/nonexistent/promoter.key").output();
+    nothing_written(&registry, &nowhere, 2);
+    assert!(nowhere.stderr.contains("cannot read /nonexistent/promoter.key"), "{nowhere}");
     let wrong = run("hunter2-long");
     nothing_written(&registry, &wrong, 20);
     assert!(wrong.stderr.contains("error: `signing_key` cannot be used"), "{wrong}");
@@ -301,8 +323,15 @@ fn what_can_be_seen_already_is_not_signed_for_later() {
     registry.put_image("acme/web", &["0.1.1"], &release.image("acme/web"));
     let done = of_pair(promote("push", &registry)).output();
     assert_eq!(done.code, Some(0), "{done}");
-    assert!(done.stdout.contains("finishing it without judging again"), "{done}");
+    assert!(done.stdout.contains("without judging again"), "{done}");
     assert!(!done.stdout.contains("unsigned"), "that run may have signed: {done}");
+    assert!(
+        done.stdout.contains("\nnothing is signed: ") || done.stdout.starts_with("nothing is signed: "),
+        "{done}"
+    );
+    assert_eq!(done.json(".granary/promote.json")["summary"], "earlier run");
+    let again = of_pair(promote("push", &registry)).output().json(".granary/promote.json");
+    assert_eq!((&again["outcome"], &again["summary"]), (&json!("unchanged"), &json!("earlier run")));
     assert_eq!(summaries(&registry, "acme/app", &release.set_digest()).len(), 0);
 
     // While nobody sees it there is time.
@@ -313,4 +342,61 @@ fn what_can_be_seen_already_is_not_signed_for_later() {
     let done = of_pair(promote("push", &registry)).output();
     assert_eq!(done.code, Some(0), "{done}");
     assert_eq!(summary_of(&registry, &release).promotion.version, "0.1.1");
+}
+
+/// Each release of an image that does not change hangs one more summary on it. None but its own is of use in the
+/// target, and what a promotion costs does not depend on how many there were.
+#[test]
+fn old_summaries_are_not_copied_again_and_again() {
+    let (candidates, target) = (Registry::start(Options::default()), Registry::start(Options::default()));
+    let into_target =
+        |run: Run| run.plugin("target_registry", &target.host()).plugin("target_repo", "prod/app");
+    let mut counts = Vec::new();
+    let of = ["0.1.1-rc.11", "0.1.2-rc.12", "0.1.3-rc.13", "0.1.4-rc.14", "0.1.5-rc.15"];
+    for (number, (digit, candidate)) in ('a'..).zip(of).enumerate() {
+        let release = Release { content: UNCHANGED, ..Release::of(digit, candidate, 11 + number as u64) };
+        release.publish(&candidates);
+        Evidence::default().attach(&candidates, &release);
+        candidates.clear_log();
+        target.clear_log();
+        let run = signing(by_hand(&candidates)).plugin("commit", &release.commit);
+        let done = into_target(run).output();
+        assert_eq!(done.code, Some(0), "{done}");
+        counts.push((candidates.requests().len(), target.requests().len()));
+        let image = release.digest("acme/app");
+        assert_eq!(summaries(&target, "prod/app", &image).len(), number + 1, "one of each version");
+    }
+    // The first two make the repositories, and find no version before them.
+    assert!(counts[2..].iter().all(|count| *count == counts[2]), "{counts:?}");
+}
+
+/// A target that is added later gets the summary of what was let in before.
+#[test]
+fn a_target_that_is_added_later_gets_the_summary_of_its_version() {
+    let release = Release::new("0.1.1-rc.11");
+    let candidates = tested(&release);
+    let target = Registry::start(Options::default());
+    assert_eq!(signing(promote("push", &candidates)).output().code, Some(0));
+    let run = promote("push", &candidates).plugin("target_registry", &target.host());
+    let done = run.plugin("target_repo", "prod/app").output();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stdout.contains("0.1.1 is let in already; bringing it to where it is missing"), "{done}");
+    assert_eq!(summaries(&target, "prod/app", &release.digest("acme/app")).len(), 1);
+}
+
+/// A long copy lies between judging and claiming: the summary tells the time of the former.
+#[test]
+fn its_time_is_when_evidence_was_judged() {
+    let release = Release::new("0.1.1-rc.11");
+    let candidates = tested(&release);
+    let target = Registry::start(Options::default());
+    let slow = std::time::Duration::from_millis(1500);
+    target.fault(Fault::on("PUT", "/v2/prod/app/manifests/sha256:", Action::Delay(slow)));
+    let started = jiff::Timestamp::now();
+    let run = signing(promote("push", &candidates)).plugin("target_registry", &target.host());
+    let done = run.plugin("target_repo", "prod/app").output();
+    assert_eq!(done.code, Some(0), "{done}");
+    let (told, over) = (summary_of(&candidates, &release).time_verified, jiff::Timestamp::now());
+    assert!(over.duration_since(told) > jiff::SignedDuration::from_millis(1500), "{told} {over}");
+    assert!(told > started);
 }

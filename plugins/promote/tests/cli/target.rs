@@ -170,7 +170,7 @@ fn another_registry_with_the_same_repository() {
     let run = promote("push", &candidates).plugin("target_registry", &target.host());
     let done = run.output();
     assert_eq!(done.json(".granary/promote.json")["outcome"], "done", "{done}");
-    assert!(done.stdout.contains("finishing it without judging again"), "{done}");
+    assert!(done.stdout.contains("bringing it to where it is missing, without judging again"), "{done}");
     assert_eq!(target.tags("acme/app")["0.1.1"], release.digest("acme/app"));
 }
 

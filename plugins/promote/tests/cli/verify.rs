@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::world::{
-    Evidence, MAIN, PROMOTER, Release, TRUSTED, filtered, key, list_in_fallback, nothing_written, promote,
-    refusal, signing, tested, tested_on, told, told_of_two,
+    Evidence, MAIN, PROMOTER, Release, TRUSTED, UNCHANGED, by_hand, filtered, key, list_in_fallback,
+    nothing_written, promote, refusal, signing, tested, tested_on, told, told_of_two,
 };
 
 fn pair() -> Release {
@@ -171,6 +171,7 @@ fn both_chains_are_told_and_hold() {
       PASSED in `integration`, signed by `zpfsINQ2YaGbIVyy43ammNC0qiqltMeFTpFr0FCC/O4=`, finished [TIME], 2 passed, 0 failed, 0 warned; named by the summary
     summary  [DIGEST]
       0.1.1 for stage stable, signed by `DKm75sWdancPhkyhNuN4s1AzKXzvZlKJIl9DV9HC10Q=`, on [TIME], by acme (unverified)
+      resource oci://[HOST]/acme/app:0.1.1
       policy unprotected
       gates none
       override none
@@ -414,6 +415,45 @@ fn a_failure_that_the_summary_passes_over_is_said() {
     assert!(run.stderr.contains("warning: failed tests that were over when the summary was signed"), "{run}");
 }
 
+/// In an environment the newest run decides: what failed before it was made up for.
+#[test]
+fn a_failure_that_a_later_run_made_up_for_is_no_news() {
+    let release = Release::new("0.1.1-rc.11");
+    for (failed_before, warns) in [(3, false), (1, true)] {
+        let registry = unsigned(&release);
+        let named = evidence(&registry, &release, SignedDuration::from_hours(2));
+        let age = SignedDuration::from_hours(failed_before);
+        let failed = Evidence { failed: vec!["orders"], result: Outcome::Failed, age, ..Evidence::default() };
+        failed.attach(&registry, &release);
+        Told::new(&release, &[named]).attach(&registry);
+        let run = verify(&registry).plugin("as_version", "0.1.1").output();
+        holds(&run);
+        assert_eq!(run.stderr.contains("warning: failed tests"), warns, "{run}");
+    }
+}
+
+#[test]
+fn settings_without_effect_are_refused() {
+    let registry = Registry::start(Options::default());
+    for (name, value) in [
+        ("floating", "latest"),
+        ("negative_control", "true"),
+        ("allow_older", "true"),
+        ("wait_for_evidence", "5m"),
+        ("signing_key", &key(PROMOTER).to_pem()),
+        ("branches", "main"),
+    ] {
+        let run = verify(&registry).plugin("as_version", "0.1.1").plugin(name, value).output();
+        assert_eq!(run.code, Some(2), "{run}");
+        assert!(run.stderr.contains(&format!("{name}: without effect on `verify`")), "{run}");
+    }
+    let keys = key(PROMOTER).public_key().to_pem();
+    let run = promote("push", &registry).plugin("promoter_keys", &keys).output();
+    assert_eq!(run.code, Some(2), "{run}");
+    assert!(run.stderr.contains("promoter_keys: without effect on `promote`"), "{run}");
+    assert_eq!(registry.requests().len(), 0);
+}
+
 #[test]
 fn tags_that_moved() {
     let other = ImageBuilder::new("linux/amd64").file("other", b"bytes").build();
@@ -494,4 +534,108 @@ fn a_summary_of_a_version_that_was_not_had_does_not_count_against_the_one_that_w
     holds(&verify(&registry).plugin("candidate", "0.1.1-rc.11").output());
     let asked = verify(&registry).plugin("candidate", "0.1.1-rc.11").plugin("as_version", "0.2.0").output();
     breaks(&registry, &asked, "version.set");
+}
+
+/// Two commits with the same image; the second's promotion was killed between its summary and its version.
+#[test]
+fn an_image_in_two_sets() {
+    let release =
+        |digit, candidate, order| Release { content: UNCHANGED, ..Release::of(digit, candidate, order) };
+    let (first, second) = (release('b', "0.1.1-rc.9", 9), release('c', "0.1.2-rc.10", 10));
+    assert_eq!(first.digest("acme/app"), second.digest("acme/app"));
+    let registry = unsigned(&first);
+    second.publish(&registry);
+    let on_first = evidence(&registry, &first, SignedDuration::from_hours(3));
+    let on_second = evidence(&registry, &second, SignedDuration::from_hours(2));
+    let earlier = Timestamp::now() - SignedDuration::from_hours(1);
+    Told { time: earlier, ..Told::new(&first, &[on_first]) }.attach(&registry);
+    Told { version: "0.1.2", ..Told::new(&second, &[on_second]) }.attach(&registry);
+    let image = || verify(&registry).plugin("candidate", &first.digest("acme/app"));
+    holds(&image().output());
+    // Once both are promoted the newest is told, and the other on demand.
+    second.tag_set(&registry, "set-0.1.2");
+    registry.put_image("acme/app", &["0.1.2"], &second.image("acme/app"));
+    let newest = image().output();
+    assert!(newest.stdout.contains("\nholds: 0.1.2 is set"), "{newest}");
+    holds(&image().plugin("as_version", "0.1.1").output());
+}
+
+/// As an image that nobody changes has it after so many releases.
+#[test]
+fn summaries_without_end_are_no_reason_to_refuse() {
+    let release = |order: u64| {
+        let digit = char::from_digit(u32::try_from(order % 16).unwrap(), 16).unwrap();
+        Release { content: UNCHANGED, ..Release::of(digit, "0.1.1-rc.9", order) }
+    };
+    let registry = promoted_alone(&release(1));
+    let member = release(1).set().members[0].descriptor();
+    for number in 0..60 {
+        let junk = format!("old summary {number}").into_bytes();
+        registry.put_blob("acme/app", junk.clone());
+        let carrier = ArtifactManifest::new(bundle::MEDIA_TYPE)
+            .with_layers(vec![Descriptor::of(bundle::MEDIA_TYPE, &junk)])
+            .with_subject(&member)
+            .with_annotation(bundle::PREDICATE_TYPE_ANNOTATION, summary::SUMMARY)
+            .with_annotation("org.opencontainers.image.created", "2026-01-01T00:00:00Z")
+            .build();
+        registry.put_manifest("acme/app", &[], carrier.media_type(), carrier.bytes().to_vec());
+    }
+    let run = verify(&registry).plugin("candidate", member.digest.as_str()).output();
+    holds(&run);
+    assert!(run.stdout.contains("11 older summaries on sha256:"), "{run}");
+}
+
+fn promoted_alone(release: &Release) -> Registry {
+    let registry = tested(release);
+    let run = signing(by_hand(&registry)).plugin("commit", &release.commit).output();
+    assert_eq!(run.code, Some(0), "{run}");
+    registry.clear_log();
+    registry
+}
+
+#[test]
+fn a_tag_beside_a_digest_has_to_name_it() {
+    let release = Release::new("0.1.1-rc.11");
+    let registry = promoted_alone(&release);
+    let asked = |tag: &str| {
+        let candidate = format!("acme/app:{tag}@{}", release.digest("acme/app"));
+        verify(&registry).plugin("candidate", &candidate).output()
+    };
+    holds(&asked("0.1.1"));
+    holds(&asked("validated-7a77c59"));
+    breaks(&registry, &asked("0.1.0"), "version.tag");
+    let other = ImageBuilder::new("linux/amd64").file("other", b"bytes").build();
+    registry.put_image("acme/app", &["0.1.0"], &other);
+    breaks(&registry, &asked("0.1.0"), "version.tag");
+}
+
+#[test]
+fn production_that_was_not_looked_at_is_said() {
+    let candidates = tested(&pair());
+    let production = Registry::start(Options::default());
+    let with_target =
+        |run: Run| run.plugin("target_registry", &production.host()).plugin("target_repo", "live/{name}");
+    let run = signing(promote("push", &candidates)).plugin("repo", "acme/{name}").plugin("lead", "app");
+    assert_eq!(with_target(run).output().code, Some(0));
+    let resource = format!("oci://{}/live/app:0.1.1", production.host());
+    for (run, looked_at) in [(verify(&candidates), false), (with_target(verify(&candidates)), true)] {
+        let run = run.plugin("as_version", "0.1.1").output();
+        holds(&run);
+        assert!(run.stdout.contains(&format!("\n  resource {resource}\n")), "{run}");
+        let warning = format!("warning: production is {resource}; it was not looked at");
+        assert_eq!(run.stderr.contains(&warning), !looked_at, "{run}");
+        assert_eq!(run.json(".granary/promote.json")["chain"]["summary"]["resource"], json!(resource));
+    }
+}
+
+/// What was promoted is told of a commit, and not what it was built as afterwards.
+#[test]
+fn a_commit_that_was_built_again_after_its_promotion() {
+    let release = Release::new("0.1.1-rc.11");
+    let registry = promoted_alone(&release);
+    let again = Release { content: "second", replaces: Some(release.set_digest()), ..release.clone() };
+    again.publish(&registry);
+    let run = verify(&registry).plugin("commit", &release.commit).output();
+    holds(&run);
+    assert!(run.stdout.contains(&release.set_digest()), "{run}");
 }

@@ -20,6 +20,9 @@ use jiff::{SignedDuration, Timestamp};
 /// The commit of most recorded environments.
 pub(crate) const MAIN: &str = "7a77c5932e35c13bf0bf61a33f757b21d41692b5";
 
+/// Content of an image that is the same in every commit.
+pub(crate) const UNCHANGED: &str = "unchanged";
+
 /// A release set to be.
 #[derive(Clone)]
 pub(crate) struct Release {
@@ -54,7 +57,8 @@ impl Release {
     }
 
     pub(crate) fn image(&self, repository: &str) -> Image {
-        let text = format!("{repository} {} {}", self.commit, self.content);
+        let commit = if self.content == UNCHANGED { "" } else { &self.commit };
+        let text = format!("{repository} {commit} {}", self.content);
         ImageBuilder::new("linux/amd64").file("app/run", text.as_bytes()).build()
     }
 

@@ -188,8 +188,12 @@ fn what_was_run_for_another_candidate_is_not_reported_for_this_one() {
     let (_, first) = world.published("mixed");
     drop(ends(&run(&first, "sh steady.sh {results}", "1"), 0));
     let (_, second) = world.published("mixed-up");
-    let record = ".granary/integration-test-run.json";
-    fs::copy(first.workspace().join(record), second.workspace().join(record)).unwrap();
+    let records = ".granary/integration-test-runs";
+    fs::create_dir_all(second.workspace().join(records)).unwrap();
+    for record in fs::read_dir(first.workspace().join(records)).unwrap() {
+        let record = record.unwrap();
+        fs::copy(record.path(), second.workspace().join(records).join(record.file_name())).unwrap();
+    }
     second.write("results.json", r#"{"tests": [{"name": "answers", "status": "passed"}]}"#);
     let refused = ends(&second.report("results.json", &world.keys), 20);
     assert!(refused.stderr.contains("the record of the test run is about sha256:"), "{refused}");

@@ -91,16 +91,17 @@ fn tests_of_another_build_say_nothing_about_this_one() {
     // The other set's evidence, hung on this set.
     other.attach(&registry, APP, &this, &key(1));
     let (rule, found, _) = refused(&registry, &pipeline.promote());
-    assert_eq!(rule, "evidence.subject");
-    assert!(found.starts_with(&format!("evidence for set {}", other.run.set)), "{found}");
+    assert_eq!(rule, "evidence");
+    assert!(found.starts_with(&format!("no test evidence for set {this}")), "{found}");
 }
 
 #[test]
 fn evidence_has_to_name_set_and_commit() {
     let agent = Agent::new();
     type Forgery = fn(&mut Evidence);
-    let forge: [(&str, Forgery); 3] = [
-        ("evidence.subject", |evidence| drop(evidence.subjects.remove(0))),
+    let forge: [(&str, Forgery); 4] = [
+        ("evidence", |evidence| drop(evidence.subjects.remove(0))),
+        ("evidence.subject", |evidence| evidence.run.set = format!("sha256:{}", "ab".repeat(32))),
         ("evidence.commit", |evidence| evidence.run.commit = commit(2)),
         ("evidence.tests", |evidence| evidence.passed.clear()),
     ];

@@ -119,3 +119,25 @@ fn secrets_are_known_whole_and_in_parts() {
     assert_eq!(secrets, ["hunter2", r#"{"TOKEN":"sesame","PORT":5432,"ON":true}"#, "sesame"]);
     assert_eq!(raw.credentials(&TABLE), [("ci".to_owned(), Secret::new("hunter2"))]);
 }
+
+/// A path that cannot be read has to be printed; whatever may be a key must not be.
+#[test]
+fn the_path_of_a_key_is_no_secret() {
+    const KEYS: Table = Table::new(&[&Group {
+        title: "keys",
+        settings: &[Setting::new("signing_key", Form::Pem, "x").secret()],
+    }]);
+    let masked = |value: &str| !Raw::from_pairs(&KEYS, &[("signing_key", value)]).secrets(&KEYS).is_empty();
+    for path in ["/run/secrets/key", "keys/promoter.key", "./promoter", "tests.pem"] {
+        assert!(!masked(path), "{path}");
+    }
+    let base64 = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg";
+    for key in [
+        base64,
+        "hunter2",
+        "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----",
+        "/\n-----BEGIN X.key",
+    ] {
+        assert!(masked(key), "{key}");
+    }
+}

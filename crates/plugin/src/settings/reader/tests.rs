@@ -77,6 +77,28 @@ fn all_errors_come_at_once_with_the_accepted_form() {
 }
 
 #[test]
+fn a_word_that_is_nearly_one_of_them_is_told_so() {
+    for (word, expected) in [
+        ("pach", "bump: not one of them (did you mean `patch`?): `pach`; accepted: one of patch, minor"),
+        ("MINOR", "bump: not one of them: `MINOR`; accepted: one of patch, minor"),
+    ] {
+        assert_eq!(
+            reading(&[("bump", word)], |reader| reader.choice("bump")),
+            (None, vec![expected.to_owned()])
+        );
+    }
+}
+
+#[test]
+fn settings_without_effect_are_refused_where_somebody_set_them() {
+    let (_, errors) = reading(&[("port", "80"), ("bump", "minor")], |reader| {
+        reader.refuse(&["port", "command", "bump"], "nothing listens", "nothing");
+    });
+    let refused = |name| format!("{name}: nothing listens; accepted: nothing");
+    assert_eq!(errors, [refused("port"), refused("bump")]);
+}
+
+#[test]
 fn values_that_may_hold_secrets_are_never_shown() {
     #[derive(Debug, serde::Deserialize)]
     struct Update {

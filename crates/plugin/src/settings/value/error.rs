@@ -63,9 +63,9 @@ pub enum ValueError {
     /// Not a commit.
     #[error("not 7 to 40 hex digits")]
     Commit,
-    /// None of the words.
-    #[error("not one of them")]
-    Choice,
+    /// None of the words; the one that is nearly the same.
+    #[error("not one of them{}", did_you_mean(*.0))]
+    Choice(Option<&'static str>),
     /// `pytest,-k,a`.
     #[error("the first word contains a comma, so this was a YAML list: write one string, or JSON as text")]
     CommandIsList,
@@ -75,4 +75,9 @@ pub enum ValueError {
     /// Nothing to run.
     #[error("no command in it")]
     CommandEmpty,
+}
+
+/// The nearest name, in brackets, where there is one.
+pub(crate) fn did_you_mean(nearest: Option<&'static str>) -> String {
+    nearest.map_or_else(String::new, |nearest| format!(" (did you mean `{nearest}`?)"))
 }

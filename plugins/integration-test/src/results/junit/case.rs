@@ -9,6 +9,10 @@ use super::super::{Status, Test};
 pub(super) struct Case {
     pub(super) name: String,
     pub(super) status: Status,
+    /// Something says that it was skipped, whatever else does.
+    pub(super) was_skipped: bool,
+    /// One of its elements says that it failed.
+    pub(super) has_bad_element: bool,
     /// Node: it is not expected to pass.
     todo: bool,
     pub(super) duration: Option<Duration>,
@@ -17,7 +21,21 @@ pub(super) struct Case {
 
 impl Case {
     pub(super) fn new(name: String) -> Self {
-        Case { name, status: Status::Passed, todo: false, duration: None, message: String::new() }
+        Case {
+            name,
+            status: Status::Passed,
+            was_skipped: false,
+            has_bad_element: false,
+            todo: false,
+            duration: None,
+            message: String::new(),
+        }
+    }
+
+    /// Takes what the case says of itself in one place.
+    pub(super) fn worsen(&mut self, status: Status) {
+        self.was_skipped |= status == Status::Skipped;
+        self.status = worse(self.status, status);
     }
 
     /// Takes what a child element says. Whether its text is part of the message.
@@ -25,6 +43,8 @@ impl Case {
         let status = match element {
             // Surefire and nextest: this attempt failed, and so did all others.
             "failure" | "rerunFailure" => Status::Failed,
+            // PHPUnit: it is not content either.
+            "warning" => Status::Failed,
             "error" | "rerunError" => Status::Error,
             "skipped" | "disabled" => Status::Skipped,
             // It failed first and passed then.
@@ -32,7 +52,8 @@ impl Case {
             _ => return false,
         };
         self.todo |= status == Status::Skipped && get("type") == Some("todo");
-        self.status = worse(self.status, status);
+        self.has_bad_element |= matches!(status, Status::Failed | Status::Error) && element != "warning";
+        self.worsen(status);
         let text = get("message").unwrap_or_default();
         if !self.message.is_empty() {
             return false;

@@ -128,10 +128,13 @@ fn delimiters(text: &str) -> impl Iterator<Item = usize> + '_ {
         let begins = letter == '#' && !escaped && after_blank;
         escaped = letter == '\\' && !escaped;
         after_blank = letter.is_whitespace();
+        if !begins {
+            return None;
+        }
         let rest = &text[at + letter.len_utf8()..];
         let word = rest.get(..4).map(str::to_ascii_lowercase);
         let is_word = matches!(word.as_deref(), Some("skip" | "todo"));
-        (begins && (is_word || rest.is_empty() || rest.starts_with(char::is_whitespace))).then_some(at)
+        (is_word || rest.is_empty() || rest.starts_with(char::is_whitespace)).then_some(at)
     })
 }
 

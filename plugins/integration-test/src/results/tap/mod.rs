@@ -20,7 +20,7 @@ mod yaml;
 use self::line::{Directive, Line, Point};
 use self::stream::{Stream, Told, judged, skip_reason, todo_message};
 use self::yaml::Block;
-use super::{Fault, MAX_MESSAGE, MAX_NAME, MAX_NAMES, MAX_TESTS, Outcome, Position, Status, Test, text};
+use super::{Fault, MAX_NAME, MAX_NAMES, MAX_TESTS, Outcome, Position, Status, Test, text};
 
 /// Deepest nesting of subtests.
 const MAX_DEPTH: usize = 64;
@@ -94,8 +94,9 @@ impl Reader {
             self.explains = false;
             return Ok(Next::Line);
         }
-        if !indent.is_multiple_of(INDENT) {
-            return Ok(Next::Line);
+        let bare = content.trim_start();
+        if bare.len() < content.len() || !indent.is_multiple_of(INDENT) {
+            return Ok(self.misplaced(bare));
         }
         let level = indent / INDENT;
         let read = line::read(content);
@@ -126,6 +127,23 @@ impl Reader {
             Line::Other => self.explains = false,
         }
         Ok(Next::Line)
+    }
+
+    /// A line that stands where no subtest can be. Most are output of the tests; but whoever indents that
+    /// something failed does not say that it passed.
+    fn misplaced(&mut self, content: &str) -> Next {
+        match line::read(content) {
+            Line::BailOut(reason) => {
+                self.bailed_out = Some(reason);
+                return Next::Stop;
+            }
+            Line::Point(point) if judged(&point).0 == Status::Failed => {
+                let line = self.line;
+                self.streams[0].problem(format!("line {line} is an indented `not ok` of no subtest"));
+            }
+            _ => {}
+        }
+        Next::Line
     }
 
     fn version(&mut self, level: usize, version: &str) -> Result<(), Fault> {
@@ -163,6 +181,7 @@ impl Reader {
         let (status, message) = judged(point);
         let mut told = Told {
             test: Test { name, status, duration: point.duration, message },
+            explained: String::new(),
             sums_up: false,
             alone: false,
         };
@@ -228,7 +247,7 @@ impl Reader {
             if self.name_bytes > MAX_NAMES {
                 return Err(Fault::TooManyNames);
             }
-            moved.push(Told { test, sums_up: false, alone: false });
+            moved.push(Told { test, explained: String::new(), sums_up: false, alone: false });
         }
         let any = !moved.is_empty();
         let outer = self.innermost();
@@ -242,15 +261,9 @@ impl Reader {
         if !self.explains {
             return;
         }
-        let Some(told) = self.innermost().tests.last_mut().filter(|told| told.test.status == Status::Failed)
-        else {
-            return;
-        };
-        let known = told.test.message.take().unwrap_or_default();
-        if known.len() < MAX_MESSAGE {
-            told.test.message = text::message(&format!("{known}\n{comment}"));
-        } else {
-            told.test.message = Some(known);
+        let told = self.innermost().tests.last_mut();
+        if let Some(told) = told.filter(|told| told.test.status == Status::Failed) {
+            told.explain(comment);
         }
     }
 
@@ -260,6 +273,7 @@ impl Reader {
         let message = text::message(&said.message);
         if told.test.status == Status::Failed && message.is_some() {
             told.test.message = message;
+            told.explained.clear();
         }
         told.test.duration = told.test.duration.or(said.duration);
         told.alone |= told.test.status == Status::Failed && said.has_own_failure;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::{Status, Test, text};
+use super::super::{MAX_MESSAGE, Status, Test, text};
 use super::line::{Directive, Point};
 
 /// Most problems that are told of one document: the first ones say what happened.
@@ -32,10 +32,30 @@ pub(super) struct Plan {
 /// A test point that may turn out to be no test of its own.
 pub(super) struct Told {
     pub(super) test: Test,
+    /// The comments behind it, as they stand there: they become its message once, at the end.
+    pub(super) explained: String,
     /// It sums up a subtest, in which something ran.
     pub(super) sums_up: bool,
     /// So it does, and nothing in there failed.
     pub(super) alone: bool,
+}
+
+impl Told {
+    /// Adds a comment, as long as more than a message holds is not there yet.
+    pub(super) fn explain(&mut self, comment: &str) {
+        if self.explained.len() <= MAX_MESSAGE && !comment.is_empty() {
+            self.explained.push_str(text::beginning(comment));
+            self.explained.push('\n');
+        }
+    }
+
+    fn into_test(self) -> Test {
+        let mut test = self.test;
+        if let Some(explained) = text::message(&self.explained) {
+            test.message = Some(explained);
+        }
+        test
+    }
 }
 
 impl Stream {
@@ -102,7 +122,7 @@ impl Stream {
             }
         }
         let own = self.tests.into_iter().filter(|told| !told.sums_up || told.alone);
-        (own.map(|told| told.test).collect(), self.problems)
+        (own.map(Told::into_test).collect(), self.problems)
     }
 }
 

@@ -76,6 +76,9 @@ fn nothing_expands_and_nothing_nests_without_end() {
     assert!(error.starts_with("1:11: invalid type: sequence"), "{error}");
     let deep = format!("<testsuite><testcase name='a'>{}</testcase></testsuite>", "<a>".repeat(100_000));
     assert!(fault(deep.as_bytes()).ends_with("elements are nested more than 128 deep"));
+    let attributes: String = (0..500_000).map(|number| format!(" a{number}=''")).collect();
+    let wide = format!("<testsuite{attributes}/>");
+    assert_eq!(fault(wide.as_bytes()), "1:1: an element has more than 128 attributes");
     // A long name around many tests is more than the file has.
     let (suite, cases) = ("x".repeat(4000), "<testcase name='a'/>".repeat(20_000));
     let large = format!("<testsuite name='{suite}'>{cases}</testsuite>");
@@ -105,7 +108,7 @@ fn all_files_of_a_run_share_one_bound() {
 
 #[test]
 fn counters_are_believed_where_they_say_something_worse() {
-    let table: [(&str, &[&str]); 8] = [
+    let table: [(&str, &[&str]); 13] = [
         ("<testsuite name='s' failures='1'><testcase name='a'><failure/></testcase></testsuite>", &[]),
         ("<testsuite name='s' failures='1'><testcase name='a'><error/></testcase></testsuite>", &[]),
         (
@@ -125,13 +128,35 @@ fn counters_are_believed_where_they_say_something_worse() {
             "<testsuites name='all' errors='1'><testsuite name='s'><testcase name='a'/></testsuite></testsuites>",
             &["results: suite `all` counts 1 failures and errors, its tests name 0"],
         ),
-        ("<testsuite name='s' failures='many'><testcase name='a'/></testsuite>", &[]),
+        (
+            "<testsuite name='s' failures='1.0'><testcase name='a'/></testsuite>",
+            &["results: suite `s` has failures `1.0`, which is no number of tests"],
+        ),
+        ("<testsuite name='s' failures='' skipped=' 0 '><testcase name='a'/></testsuite>", &[]),
+        (
+            "<testsuite name='s' skipped='3'><testcase name='a'/><testcase name='b'><skipped/></testcase></testsuite>",
+            &["results: suite `s` counts 3 skipped and disabled tests, its tests name 1"],
+        ),
+        (
+            "<testsuites name='all' disabled='1'><testsuite><testcase name='a'/></testsuite></testsuites>",
+            &["results: suite `all` counts 1 skipped and disabled tests, its tests name 0"],
+        ),
+        (
+            "<testsuite skipped='1' disabled='1'><testcase name='a'/><testcase name='b' status='notrun'/>\
+             <testcase name='c' result='SKIPPED'/></testsuite>",
+            &[],
+        ),
+        // Marked twice, for two reasons, and failed: counted as each.
+        (
+            "<testsuite name='s' failures='1' skipped='1'><testcase name='a' status='fail'><skipped/></testcase></testsuite>",
+            &[],
+        ),
     ];
     for (xml, problems) in table {
         let outcome = parsed(xml.as_bytes());
         assert_eq!(outcome.problems, problems, "{xml}");
         let decision = decide(&outcome, &Rules::default());
-        assert!(problems.is_empty() || decision.result == Verdict::Failed, "{xml}");
+        assert!(problems.is_empty() || decision.result == TestOutcome::Failed, "{xml}");
     }
     // Whole suites may be missing, too.
     let cut = "<testsuites name='all' tests='3'><testsuite name='s' tests='2'><testcase name='a'/><testcase name='b'/></testsuite></testsuites>";
@@ -145,16 +170,76 @@ fn counters_are_believed_where_they_say_something_worse() {
     assert_eq!(messages, [Some("no module\nx"), Some("m"), None]);
 }
 
+/// Nothing that did not run, or failed, reads as passed; of two words the worse one wins.
+#[test]
+fn a_case_ends_as_its_attributes_say() {
+    let table = [
+        ("status='run'", Passed),
+        ("status='run' result='completed'", Passed),
+        ("result='Passed'", Passed),
+        ("status='SUCCESS'", Passed),
+        ("status=''", Passed),
+        ("status='notrun' result='suppressed'", Skipped),
+        ("status='run' result='skipped'", Skipped),
+        ("status='disabled'", Skipped),
+        ("status=' NotRun '", Skipped),
+        ("result='skip'", Skipped),
+        ("result='xfail'", Skipped),
+        ("status='fail'", Failed),
+        ("status='failed' result='completed'", Failed),
+        ("status='completed' result='failure'", Failed),
+        ("status='incomplete'", Failed),
+        ("status='skipped' result='fail'", Failed),
+        ("status='error'", Error),
+        ("status='failed' result='Timeout'", Error),
+    ];
+    for (attributes, status) in table {
+        let outcome = parsed(format!("<testsuite><testcase name='t' {attributes}/></testsuite>").as_bytes());
+        assert_eq!((statuses(&outcome), outcome.problems.len()), (vec![("t", status)], 0), "{attributes}");
+    }
+    let failing = "<testsuite><testcase name='t' status='passed'><failure/></testcase></testsuite>";
+    assert_eq!(statuses(&parsed(failing.as_bytes())), [("t", Failed)]);
+    let unknown = "<testsuite><testcase name='t' status='run' result='perhaps'/></testsuite>";
+    let outcome = parsed(unknown.as_bytes());
+    assert_eq!(outcome.problems, ["results: test `t` has result `perhaps`, which may mean anything"]);
+    assert_eq!(decide(&outcome, &Rules::default()).result, TestOutcome::Failed);
+}
+
+/// Seconds of work for a small file keep a run from ending when it is told to.
+#[test]
+fn comments_behind_a_failure_are_kept_up_to_a_bound() {
+    let tap = format!("1..1\nnot ok 1 - a\n{}", "# 0123456789\u{1b}\n".repeat(400_000));
+    let outcome = parsed(tap.as_bytes());
+    let message = outcome.tests[0].message.as_deref().unwrap();
+    assert!(message.starts_with("0123456789\\u{1b}\n0123456789") && message.ends_with(" […]"), "{message}");
+    assert!(message.len() < 3 * MAX_MESSAGE);
+    let one = parsed(format!("1..1\nnot ok 1 - a\n# {}\n", "ü".repeat(1_000_000)).as_bytes());
+    let length = one.tests[0].message.as_deref().map(str::len);
+    assert_eq!(length, Some(MAX_MESSAGE + " […]".len()));
+}
+
+/// What is beyond the bound is not kept, and is still read to its end.
+#[test]
+fn no_more_tests_are_kept_than_may_be() {
+    let list = |count: usize, end: &str| {
+        let cases = vec![r#"{"name":"a","status":"passed"}"#; count].join(",");
+        format!("{{\"tests\":[{cases}]{end}")
+    };
+    assert_eq!(parsed(list(MAX_TESTS, "}").as_bytes()).tests.len(), MAX_TESTS);
+    assert_eq!(fault(list(MAX_TESTS + 5, "}").as_bytes()), "there are more than 200000 tests");
+    assert!(fault(list(MAX_TESTS + 5, "").as_bytes()).ends_with("EOF while parsing an object"));
+}
+
 #[test]
 fn of_a_name_that_is_there_twice_the_worst_counts() {
     let decided = |list: &[(&str, Status)]| {
         let decision = decide(&tests(list), &Rules::default());
         (decision.result, decision.passed.len(), decision.warned.len(), decision.failed.len())
     };
-    assert_eq!(decided(&[("a", Passed), ("a", Passed)]), (Verdict::Passed, 1, 0, 0));
-    assert_eq!(decided(&[("a", Passed), ("a", Failed)]), (Verdict::Failed, 0, 0, 1));
-    assert_eq!(decided(&[("a", Error), ("a", Flaky)]), (Verdict::Failed, 0, 0, 1));
-    assert_eq!(decided(&[("a", Flaky), ("a", Passed)]), (Verdict::Warned, 0, 1, 0));
-    assert_eq!(decided(&[("a", Flaky), ("b", Passed)]), (Verdict::Warned, 1, 1, 0));
-    assert_eq!(decided(&[("a", Flaky), ("a", Skipped)]), (Verdict::Failed, 0, 0, 0));
+    assert_eq!(decided(&[("a", Passed), ("a", Passed)]), (TestOutcome::Passed, 1, 0, 0));
+    assert_eq!(decided(&[("a", Passed), ("a", Failed)]), (TestOutcome::Failed, 0, 0, 1));
+    assert_eq!(decided(&[("a", Error), ("a", Flaky)]), (TestOutcome::Failed, 0, 0, 1));
+    assert_eq!(decided(&[("a", Flaky), ("a", Passed)]), (TestOutcome::Warned, 0, 1, 0));
+    assert_eq!(decided(&[("a", Flaky), ("b", Passed)]), (TestOutcome::Warned, 1, 1, 0));
+    assert_eq!(decided(&[("a", Flaky), ("a", Skipped)]), (TestOutcome::Failed, 0, 0, 0));
 }

@@ -53,6 +53,14 @@ fn a_plan_that_is_not_kept_is_a_failure() {
                 "subtest `a`: it has no plan, 0 tests ran",
             ],
         ),
+        // Indented where no subtest can be.
+        ("1..1\nok 1 - a\n  Bail out! x\n", vec!["the tests bailed out: x"]),
+        ("1..1\nok 1 - a\n\tbail out!\n", vec!["the tests bailed out"]),
+        ("1..1\nok 1 - a\n     \t Bail out! y\n", vec!["the tests bailed out: y"]),
+        ("1..1\nok 1 - a\n  not ok 2 - b\n", vec!["line 3 is an indented `not ok` of no subtest"]),
+        ("1..1\nok 1 - a\n\tnot ok\n", vec!["line 3 is an indented `not ok` of no subtest"]),
+        ("1..1\nok 1 - a\n    \tnot ok\n", vec!["line 3 is an indented `not ok` of no subtest"]),
+        ("1..1\nok 1 - a\n  not ok 2 - b # TODO\n  ok 3\n\tok 4\n  1..7\n  not okay\n", vec![]),
         // No TAP at all, which is nobody's fault.
         ("1..1\npragma +strict\nhello\nok 1\n  indented by two\n", vec![]),
     ];
@@ -60,7 +68,7 @@ fn a_plan_that_is_not_kept_is_a_failure() {
         assert_eq!(problems(text), expected, "{text}");
         let decision = decide(&read(text), &Rules::default());
         let good = expected.is_empty();
-        assert_eq!(decision.result == Verdict::Passed, good, "{text} {decision:?}");
+        assert_eq!(decision.result == TestOutcome::Passed, good, "{text} {decision:?}");
     }
     let other = fault(b"TAP version 15\n1..1\nok\n");
     assert_eq!(other, "1:1: it is TAP version 15, this version reads 13 and 14");
@@ -147,19 +155,19 @@ fn tap_cut_anywhere_never_passes() {
     ];
     for text in streams {
         let whole = decide(&read(&text), &Rules::default());
-        assert_eq!(whole.result, Verdict::Passed);
+        assert_eq!(whole.result, TestOutcome::Passed);
         for cut in 0..text.len() {
             let Ok(outcome) = parse(&text.as_bytes()[..cut], None, Path::new("results")) else { continue };
             let decision = decide(&outcome, &Rules::default());
             let same = (&decision.passed, &decision.skipped) == (&whole.passed, &whole.skipped);
-            assert!(decision.result == Verdict::Failed || same, "{} {decision:?}", &text[..cut]);
+            assert!(decision.result == TestOutcome::Failed || same, "{} {decision:?}", &text[..cut]);
         }
     }
     for name in ["node.tap", "perl.tap", "bats.tap", "node-tap.tap", "tape.tap"] {
         let bytes = data(&format!("tap/{name}"));
         for cut in 0..bytes.len() {
             let Ok(outcome) = parse(&bytes[..cut], None, Path::new("results")) else { continue };
-            assert_eq!(decide(&outcome, &Rules::default()).result, Verdict::Failed, "{name} {cut}");
+            assert_eq!(decide(&outcome, &Rules::default()).result, TestOutcome::Failed, "{name} {cut}");
         }
     }
 }

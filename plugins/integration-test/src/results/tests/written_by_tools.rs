@@ -123,7 +123,7 @@ fn pytest_with_odd_names() {
 fn pytest_that_repeats_leaves_no_sign_of_it() {
     let (outcome, _) = read("junit/pytest-rerun.xml");
     let decision = decide(&outcome, &Rules::default());
-    assert_eq!(decision.result, Verdict::Failed);
+    assert_eq!(decision.result, TestOutcome::Failed);
     assert_eq!(decision.failed, ["test_flaky::test_never_passes"]);
     assert_eq!(decision.warned, [""; 0]);
     assert_eq!(
@@ -134,6 +134,22 @@ fn pytest_that_repeats_leaves_no_sign_of_it() {
             "test_flaky::test_steady"
         ]
     );
+}
+
+#[test]
+fn googletest() {
+    let (outcome, told) = read("junit/googletest.xml");
+    let wanted = [
+        ("MathTest::Addition", Failed),
+        ("MathTest::Subtraction", Passed),
+        ("MathTest::DISABLED_Division", Skipped),
+        ("LogicTest::NonContradiction", Passed),
+        ("LogicTest::NeedsDisplay", Skipped),
+        ("LogicTest::Bare", Skipped),
+    ];
+    assert_eq!(told, expected(&wanted));
+    assert_eq!(outcome.problems, [""; 0]);
+    assert_eq!(outcome.tests[4].message.as_deref(), Some("no display"));
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::time::Duration;
 use granary_plugin::Failure;
 
 use super::{Judged, TestRun, Unjudged};
+use crate::files::{Content, Files};
 use crate::results::{Decision, Outcome};
-use crate::summaries::{Files, Summary};
+use crate::settings::Results;
 
 impl TestRun<'_> {
     /// Where the files go.
@@ -14,11 +15,23 @@ impl TestRun<'_> {
         Files { junit: self.settings.junit_file.clone(), summary: self.settings.summary_file.clone() }
     }
 
+    /// Tries, before the tests run, whether the files can be written and are no others' place.
+    ///
+    /// # Errors
+    /// [`Files::check`].
+    pub(super) fn check_files(&self) -> Result<(), Failure> {
+        let patterns = match &self.settings.results {
+            Results::Files { patterns, .. } => patterns.as_slice(),
+            Results::ExitCode => &[],
+        };
+        self.files().check(patterns, &self.context.workspace)
+    }
+
     /// Writes what the tests said.
     ///
     /// # Errors
     /// [`Files::write`].
-    pub(super) fn write_summary(&self, judged: &Judged) -> Result<(), Failure> {
+    pub(super) fn write_judged(&self, judged: &Judged) -> Result<(), Failure> {
         let took = judged.measured.map(|(started, finished)| finished.duration_since(started));
         let took = took.and_then(|took| took.try_into().ok());
         self.write_files(&judged.outcome, &judged.decision, judged.history.attempts, took)
@@ -57,7 +70,7 @@ impl TestRun<'_> {
         took: Option<Duration>,
     ) -> Result<(), Failure> {
         let set = &self.found.set;
-        self.files().write(&Summary {
+        self.files().write(&Content {
             candidate: set.candidate.to_string(),
             commit: set.commit.to_string(),
             set: self.found.digest.to_string(),

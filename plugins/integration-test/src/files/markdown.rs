@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use granary_plugin::output::seconds;
 
-use super::{Summary, first_line, is_bad};
-use crate::report::word;
+use super::Content;
+use crate::results::{Test, cut, first_line};
 
 /// Most rows of each table; all tests are in `junit_file`.
 const MAX_ROWS: usize = 100;
@@ -17,20 +17,20 @@ const LONGEST_LINE: usize = 300;
 /// How many of the slowest tests are listed.
 const SLOWEST: usize = 10;
 
-pub(super) fn render(summary: &Summary<'_>) -> String {
+pub(super) fn render(content: &Content<'_>) -> String {
     let mut text = String::new();
-    let decision = summary.decision;
-    line(&mut text, format_args!("# Integration tests: {}", word(decision.result)));
-    let took = summary.took.map_or_else(String::new, |took| format!(" in {}", seconds(took)));
-    let attempts = (summary.attempts > 1).then(|| summary.attempts.to_string());
+    let decision = content.decision;
+    line(&mut text, format_args!("# Integration tests: {}", decision.result));
+    let took = content.took.map_or_else(String::new, |took| format!(" in {}", seconds(took)));
+    let attempts = (content.attempts > 1).then(|| content.attempts.to_string());
     let rows = [
-        ("Tests", Some(format!("{}{took}", summary.counts()))),
-        ("Candidate", Some(code(&summary.candidate))),
-        ("Commit", Some(code(&summary.commit))),
-        ("Set", Some(code(&summary.set))),
-        ("Environment", Some(code(&summary.public(summary.environment)))),
+        ("Tests", Some(format!("{}{took}", decision.counts()))),
+        ("Candidate", Some(code(&content.candidate))),
+        ("Commit", Some(code(&content.commit))),
+        ("Set", Some(code(&content.set))),
+        ("Environment", Some(code(&content.public(content.environment)))),
         ("Attempts", attempts),
-        ("Pipeline", summary.pipeline_url.map(|url| link(&summary.public(url)))),
+        ("Pipeline", content.pipeline_url.map(|url| link(&content.public(url)))),
     ];
     line(&mut text, format_args!("\n| | |\n| --- | --- |"));
     for (name, value) in rows {
@@ -39,27 +39,24 @@ pub(super) fn render(summary: &Summary<'_>) -> String {
         }
     }
     let problems: Vec<String> =
-        decision.problems.iter().map(|problem| format!("- {}", code(&summary.public(problem)))).collect();
+        decision.problems.iter().map(|problem| format!("- {}", code(&content.public(problem)))).collect();
     section(&mut text, "What is wrong", "", &problems);
-    let row = |test: &crate::results::Test| {
-        let message = summary.public(test.message.as_deref().unwrap_or("no message"));
-        let first = first_line(&message);
-        let first = &first[..first.floor_char_boundary(LONGEST_LINE)];
-        format!("| {} | {} |", code(&summary.name(&test.name)), code(first))
+    let row = |test: &Test| {
+        let message = content.public(test.message.as_deref().unwrap_or("no message"));
+        let first = cut(first_line(&message), LONGEST_LINE);
+        format!("| {} | {} |", code(&content.name(&test.name)), code(&first))
     };
     let failed: Vec<String> =
-        summary.outcome.tests.iter().filter(|test| is_bad(test.status)).map(row).collect();
+        content.outcome.tests.iter().filter(|test| test.status.is_bad()).map(row).collect();
     section(&mut text, "Failed tests", "| Test | Message |\n| --- | --- |", &failed);
     let flaky: Vec<String> =
-        decision.warned.iter().map(|name| format!("- {}", code(&summary.name(name)))).collect();
+        decision.warned.iter().map(|name| format!("- {}", code(&content.name(name)))).collect();
     section(&mut text, "Flaky tests", "", &flaky);
-    let mut slowest: Vec<_> =
-        summary.outcome.tests.iter().filter_map(|test| Some((test.duration?, &test.name))).collect();
-    slowest.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.cmp(right.1)));
-    slowest.truncate(SLOWEST);
-    let slowest: Vec<String> = slowest
+    let slowest: Vec<String> = content
+        .outcome
+        .slowest(SLOWEST)
         .into_iter()
-        .map(|(duration, name)| format!("| {} | {} |", seconds(duration), code(&summary.name(name))))
+        .map(|(duration, name)| format!("| {} | {} |", seconds(duration), code(&content.name(name))))
         .collect();
     section(&mut text, "Slowest tests", "| Time | Test |\n| --- | --- |", &slowest);
     text

@@ -3,7 +3,7 @@ use std::path::Path;
 use insta::assert_snapshot;
 
 use super::*;
-use crate::results::{Format, Rules, Verdict, decide, parse};
+use crate::results::{Format, Rules, TestOutcome, decide, parse};
 
 const EVIL: &str = "a|b`c` </code>[x](http://evil) <img src=x>\"'&\\| ]]>";
 
@@ -22,7 +22,7 @@ fn outcome(tests: Vec<Test>) -> Outcome {
 
 /// What is rendered of an outcome, as JUnit XML and as Markdown, with `hunter2` for a secret.
 fn rendered(outcome: &Outcome, decision: &Decision) -> (String, String) {
-    let summary = Summary {
+    let content = Content {
         candidate: "0.1.146-rc.87".to_owned(),
         commit: "7a77c5932e35c13bf0bf61a33f757b21d41692b5".to_owned(),
         set: "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
@@ -35,7 +35,7 @@ fn rendered(outcome: &Outcome, decision: &Decision) -> (String, String) {
         decision,
         redact: &|text| text.replace("hunter2", "***"),
     };
-    (junit::render(&summary), markdown::render(&summary))
+    (junit::render(&content), markdown::render(&content))
 }
 
 fn read_back(xml: &str) -> Outcome {
@@ -59,7 +59,7 @@ fn what_is_written() {
     assert_snapshot!(xml, @r##"
     <?xml version="1.0" encoding="UTF-8"?>
     <testsuites name="integration-test" tests="7" failures="1" errors="2" skipped="1" time="4.200">
-      <testsuite name="integration" tests="7" failures="1" errors="2" skipped="1" time="4.200" timestamp="2026-11-21T12:00:00Z">
+      <testsuite name="integration" tests="5" failures="1" errors="1" skipped="0" time="1.770" timestamp="2026-11-21T12:00:00Z">
         <properties>
           <property name="result" value="FAILED"/>
           <property name="candidate" value="0.1.146-rc.87"/>
@@ -72,12 +72,6 @@ fn what_is_written() {
         <testcase classname="login" name="refuses a bad one" time="1.500">
           <failure type="failure" message="got 200, wanted 401">got 200, wanted 401&#10;  at login.rs:7</failure>
         </testcase>
-        <testcase classname="integration" name="browser" time="0.000">
-          <skipped message="no display"/>
-        </testcase>
-        <testcase classname="integration" name="database" time="0.000">
-          <error type="error" message="no message"/>
-        </testcase>
         <testcase classname="net" name="connects" time="0.020">
           <flakyFailure message="connection refused"/>
         </testcase>
@@ -86,6 +80,14 @@ fn what_is_written() {
         </testcase>
         <testcase classname="integration-test" name="as a whole" time="0">
           <error message="results.tap: planned 9 tests, ran 6"/>
+        </testcase>
+      </testsuite>
+      <testsuite name="" tests="2" failures="0" errors="1" skipped="1" time="0.000" timestamp="2026-11-21T12:00:00Z">
+        <testcase name="browser" time="0.000">
+          <skipped message="no display"/>
+        </testcase>
+        <testcase name="database" time="0.000">
+          <error type="error" message="no message"/>
         </testcase>
       </testsuite>
     </testsuites>
@@ -134,14 +136,26 @@ fn what_is_written() {
         [
             ("login::accepts a good password", Status::Passed),
             ("login::refuses a bad one", Status::Failed),
-            ("integration::browser", Status::Skipped),
-            ("integration::database", Status::Error),
             ("net::connects", Status::Flaky),
             ("net::again", Status::Flaky),
             ("integration-test::as a whole", Status::Error),
+            ("browser", Status::Skipped),
+            ("database", Status::Error),
         ]
     );
     assert_eq!(read.problems, [""; 0]);
+}
+
+#[test]
+fn every_name_is_read_back_as_it_was() {
+    let names = ["command", "a::b::c", "test::of node", "::odd", "odd::", "a::::b", "a b [x::y]", "suite"];
+    let outcome = outcome(names.iter().map(|name| test(name, Status::Passed, 0, None)).collect());
+    let (xml, _) = rendered(&outcome, &decide(&outcome, &Rules::default()));
+    let mut read: Vec<String> = read_back(&xml).tests.into_iter().map(|test| test.name).collect();
+    let mut names = names.map(str::to_owned);
+    read.sort();
+    names.sort();
+    assert_eq!(read, names);
 }
 
 #[test]
@@ -189,7 +203,7 @@ fn a_run_without_results_is_an_error_for_whoever_reads_tests() {
         rendered(&Outcome::default(), &Decision::nothing_counts("the test command took longer".to_owned()));
     let read = read_back(&xml);
     assert_eq!((read.tests.len(), read.tests[0].status), (1, Status::Error));
-    assert_eq!(decide(&read, &Rules::default()).result, Verdict::Failed);
+    assert_eq!(decide(&read, &Rules::default()).result, TestOutcome::Failed);
     assert!(markdown.contains("- `the test command took longer`"), "{markdown}");
 }
 
@@ -229,6 +243,13 @@ fn files_that_are_results_are_refused() {
     );
     assert_eq!(conflicts("a", "./a"), ["summary_file: `junit_file` is the same"]);
     assert_eq!(conflicts("..", ""), ["junit_file: it names no file"]);
+    assert_eq!(
+        conflicts("x/../results.json", "./.granary/x.md"),
+        [
+            "junit_file: `results` reads `./results.json`, which this file is one of",
+            "summary_file: what is in `.granary` is this program's own"
+        ]
+    );
 }
 
 #[test]
@@ -238,17 +259,18 @@ fn what_cannot_be_written_is_known_before_the_tests() {
     std::fs::write(place.path().join("file"), "").unwrap();
     std::fs::write(place.path().join("old.md"), "old").unwrap();
     let good = Files { junit: at("new/junit.xml"), summary: at("old.md") };
-    good.prepare().unwrap();
-    assert!(!place.path().join("old.md").exists(), "what an earlier run left does not stand for this one");
-    let bad = Files { junit: at("file/junit.xml"), summary: None }.prepare().unwrap_err();
+    let check = |files: &Files| files.check(&[], place.path());
+    check(&good).unwrap();
+    assert!(place.path().join("old.md").exists(), "it may be somebody else's, and is replaced in the end");
+    let bad = check(&Files { junit: at("file/junit.xml"), summary: None }).unwrap_err();
     assert_eq!((bad.kind(), bad.to_string().as_str()), (Kind::Settings, "`junit_file` cannot be written"));
-    let bad = Files { junit: None, summary: at("new") }.prepare().unwrap_err();
+    let bad = check(&Files { junit: None, summary: at("new") }).unwrap_err();
     assert_eq!(bad.to_string(), "`summary_file` cannot be written");
 
     // One that becomes impossible meanwhile does not keep the other one back.
     let outcome = outcome(vec![test("a", Status::Passed, 0, None)]);
     let decision = decide(&outcome, &Rules::default());
-    let summary = Summary {
+    let content = Content {
         candidate: String::new(),
         commit: String::new(),
         set: String::new(),
@@ -261,11 +283,11 @@ fn what_cannot_be_written_is_known_before_the_tests() {
         decision: &decision,
         redact: &str::to_owned,
     };
-    good.write(&summary).unwrap();
+    good.write(&content).unwrap();
     assert!(
         std::fs::read_to_string(place.path().join("new/junit.xml")).unwrap().ends_with("</testsuites>\n")
     );
     let half = Files { junit: at("file/junit.xml"), summary: at("other.md") };
-    assert_eq!(half.write(&summary).unwrap_err().kind(), Kind::Settings);
+    assert_eq!(half.write(&content).unwrap_err().kind(), Kind::Settings);
     assert!(place.path().join("other.md").exists());
 }
