@@ -5,7 +5,7 @@
 //!                  ↓
 //!            registry, git  →  net                     (I/O; nothing of plugins)
 //!                  ↓            ↓
-//!    release, attest  →  oci   redact                  (pure: bytes in, decisions out)
+//!    release, attest  →  oci   redact, gates           (pure: bytes in, decisions out)
 //! ```
 
 use crate::graph::{Graph, Kind};
@@ -33,6 +33,7 @@ pub const IO: &[&str] = &["tokio", "mio", "hyper", "reqwest", "rustix", "git2", 
 /// A plugin's binary may stand on everything but another plugin.
 const BELOW_PLUGINS: &[&str] = &[
     "granary-attest",
+    "granary-gates",
     "granary-git",
     "granary-net",
     "granary-oci",
@@ -49,6 +50,7 @@ pub const LAYERS: &[Place] = &[
     Place { name: "granary-redact", may_use: &[], never: IO },
     Place { name: "granary-oci", may_use: &[], never: IO },
     Place { name: "granary-attest", may_use: &[], never: IO },
+    Place { name: "granary-gates", may_use: &[], never: IO },
     Place { name: "granary-release", may_use: &["granary-oci"], never: IO },
     // I/O.
     Place { name: "granary-net", may_use: &["granary-redact"], never: &["git2"] },
