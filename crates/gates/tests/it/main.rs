@@ -1,0 +1,3 @@
+//! The gates as their callers see them.
+
+mod calendar;
