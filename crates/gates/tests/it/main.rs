@@ -1,3 +1,9 @@
 //! The gates as their callers see them.
 
 mod calendar;
+mod clocks;
+mod policy;
+mod properties;
+mod records;
+mod sessions;
+mod stages;
