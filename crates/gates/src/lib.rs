@@ -6,6 +6,7 @@
 //!
 //! [`evaluate()`] decides, [`explain()`] draws the weeks ahead, [`Record`] is what is kept of a decision.
 
+pub mod analysis;
 mod calendar;
 mod evaluate;
 mod explain;

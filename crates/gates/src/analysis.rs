@@ -1,0 +1,14 @@
+//! Prometheus analysis: metrics are measured several times, and decide by Argo Rollouts' rules.
+//!
+//! Rules as of Rollouts 1.10 (`analysis/`, `utils/evaluate`): an AnalysisTemplate's metrics can be pasted.
+//! What is accepted is decided as there, down to the order of limits and to where errors count. What could
+//! not be decided the same way is refused when the policy is read. `strict: true` takes away what those rules
+//! let pass: no data is no success.
+//!
+//! Pure: answers and `now` are arguments.
+
+mod answer;
+mod expression;
+
+pub use answer::{Answer, AnswerError, MAX_SAMPLES, Value};
+pub use expression::{Condition, EvaluationError, ExpressionError};
