@@ -8,7 +8,18 @@
 //! Pure: answers and `now` are arguments.
 
 mod answer;
+mod duration;
 mod expression;
+mod fault;
+mod measure;
+mod metric;
+mod phase;
+mod raw;
 
 pub use answer::{Answer, AnswerError, MAX_SAMPLES, Value};
 pub use expression::{Condition, EvaluationError, ExpressionError};
+pub use fault::{Fault, InvalidMetricField};
+pub use measure::Measurement;
+pub use metric::{Analysis, Metric, OnEmpty, Query, Range, Strict, Traffic};
+pub use phase::Phase;
+pub use raw::{Number, RawAnalysis, RawDryRun, RawMetric, RawPrometheus, RawProvider, RawRange, RawTraffic};
