@@ -15,6 +15,8 @@ mod measure;
 mod metric;
 mod phase;
 mod raw;
+mod report;
+mod run;
 
 pub use answer::{Answer, AnswerError, MAX_SAMPLES, Value};
 pub use expression::{Condition, EvaluationError, ExpressionError};
@@ -23,3 +25,5 @@ pub use measure::Measurement;
 pub use metric::{Analysis, Metric, OnEmpty, Query, Range, Strict, Traffic};
 pub use phase::Phase;
 pub use raw::{Number, RawAnalysis, RawDryRun, RawMetric, RawPrometheus, RawProvider, RawRange, RawTraffic};
+pub use report::{MeasurementReport, MetricReport, Report};
+pub use run::{ERROR_RETRY, Run, Step, Tally};

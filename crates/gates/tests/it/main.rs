@@ -1,5 +1,6 @@
 //! The gates as their callers see them.
 
+mod analysis;
 mod calendar;
 mod clocks;
 mod policy;
