@@ -3,7 +3,7 @@
 //! ```text
 //! plugins/*  →  suite  →  plugin                       (Woodpecker; nothing of OCI or Git)
 //!                  ↓
-//!            registry, git  →  net                     (I/O; nothing of plugins)
+//!       registry, git, forge  →  net                   (I/O; nothing of plugins)
 //!                  ↓            ↓
 //!    release, attest  →  oci   redact, gates           (pure: bytes in, decisions out)
 //! ```
@@ -34,6 +34,7 @@ pub const IO: &[&str] = &["tokio", "mio", "hyper", "reqwest", "rustix", "git2", 
 const BELOW_PLUGINS: &[&str] = &[
     "granary-attest",
     "granary-gates",
+    "granary-forge",
     "granary-git",
     "granary-net",
     "granary-oci",
@@ -60,12 +61,14 @@ pub const LAYERS: &[Place] = &[
         never: &["git2"],
     },
     Place { name: "granary-git", may_use: &[], never: &["reqwest"] },
+    Place { name: "granary-forge", may_use: &["granary-net", "granary-redact"], never: &["git2"] },
     // Woodpecker.
     Place { name: "granary-plugin", may_use: &["granary-redact"], never: &["reqwest", "hyper", "git2"] },
     Place {
         name: "granary-suite",
         may_use: &[
             "granary-attest",
+            "granary-forge",
             "granary-git",
             "granary-net",
             "granary-oci",
