@@ -33,8 +33,8 @@ pub const IO: &[&str] = &["tokio", "mio", "hyper", "reqwest", "rustix", "git2", 
 /// A plugin's binary may stand on everything but another plugin.
 const BELOW_PLUGINS: &[&str] = &[
     "granary-attest",
-    "granary-gates",
     "granary-forge",
+    "granary-gates",
     "granary-git",
     "granary-net",
     "granary-oci",
