@@ -32,6 +32,7 @@ pub use interval::Interval;
 pub use problem::{InvalidField, Problem};
 pub use record::{Context, Record, Recorded};
 pub use rules::{Approvals, Rules, Soak, StageRules};
+pub use text::{duration, latest};
 pub use verdict::{Decision, Reason, Rule, Verdict};
 pub use window::{DEFAULT_GUARD_BEFORE, Defaults, Effect, MAX_GUARD, RawWindow, Window};
 pub use zone::{Instants, Zone, ZoneError, tzdb_version};

@@ -4,6 +4,7 @@ use jiff::civil::{DateTime, Time};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::problem::Problem;
+use crate::zone::Zone;
 
 /// `09:30`; nothing shorter, nothing longer.
 pub(crate) fn time_of_day(text: &str) -> Result<Time, Problem> {
@@ -25,11 +26,11 @@ pub(crate) fn time_of_day(text: &str) -> Result<Time, Problem> {
 
 /// `15m`, `1h30m`: whole numbers with units, the larger unit first, each at most once. The settings' own
 /// grammar.
-pub(crate) fn duration(
-    text: &str,
-    longest: SignedDuration,
-    name: &'static str,
-) -> Result<SignedDuration, Problem> {
+///
+/// # Errors
+///
+/// [`Problem::NotADuration`], or [`Problem::TooLong`] with the name of the longest that is accepted.
+pub fn duration(text: &str, longest: SignedDuration, name: &'static str) -> Result<SignedDuration, Problem> {
     const UNITS: [(char, i64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
     let too_long = Problem::TooLong { longest: name };
     let mut rest = text;
@@ -49,6 +50,18 @@ pub(crate) fn duration(
         false if duration > longest => Err(too_long),
         false => Ok(duration),
     }
+}
+
+/// The latest instant that a moment may mean; a local one is by the clocks of `zone`.
+///
+/// # Errors
+///
+/// [`Problem::NotAMoment`] or [`Problem::TwentyFour`].
+pub fn latest(text: &str, zone: &Zone) -> Result<Timestamp, Problem> {
+    Ok(match moment(text)? {
+        Moment::Instant(at) => at,
+        Moment::Local(local) => zone.instants(local).last,
+    })
 }
 
 /// A moment as it is written.

@@ -5,7 +5,7 @@
 //!                  ↓
 //!       registry, git, forge  →  net                   (I/O; nothing of plugins)
 //!                  ↓            ↓
-//!    release, attest  →  oci   redact, gates           (pure: bytes in, decisions out)
+//!    policy → release, attest, gates → oci   redact    (pure: bytes in, decisions out)
 //! ```
 
 use crate::graph::{Graph, Kind};
@@ -39,6 +39,7 @@ const BELOW_PLUGINS: &[&str] = &[
     "granary-net",
     "granary-oci",
     "granary-plugin",
+    "granary-policy",
     "granary-redact",
     "granary-registry",
     "granary-release",
@@ -52,6 +53,12 @@ pub const LAYERS: &[Place] = &[
     Place { name: "granary-oci", may_use: &[], never: IO },
     Place { name: "granary-attest", may_use: &[], never: IO },
     Place { name: "granary-gates", may_use: &[], never: IO },
+    // The policy names keys, windows and evidence, and gives each to the crate that judges it.
+    Place {
+        name: "granary-policy",
+        may_use: &["granary-attest", "granary-gates", "granary-release"],
+        never: IO,
+    },
     Place { name: "granary-release", may_use: &["granary-oci"], never: IO },
     // I/O.
     Place { name: "granary-net", may_use: &["granary-redact"], never: &["git2"] },

@@ -100,7 +100,7 @@ fn pure_crates_read_no_clock_no_environment_and_no_files() {
         .filter(|(name, _)| is_pure(name))
         .map(|(_, folder)| folder.join("src"))
         .collect();
-    assert_eq!(pure.len(), 5);
+    assert_eq!(pure.len(), 6);
     let findings: Vec<String> =
         pure.iter().flat_map(|folder| below(folder)).flat_map(|s| s.impurities()).collect();
     assert_none("pure crates that are not", &findings);
